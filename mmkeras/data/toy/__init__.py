@@ -1,0 +1,5 @@
+"""A seeded world of small scenes that can be seen, heard and told."""
+
+from mmkeras.data.toy.world import ToyWorld
+
+__all__ = ["ToyWorld"]

@@ -1,0 +1,32 @@
+"""Encoders: builder functions that return a functional `keras.Model`, one modality in, tokens out."""
+
+from mmkeras.encoders.audio import conv1d_audio, spectrogram_cnn
+from mmkeras.encoders.backbone import from_backbone
+from mmkeras.encoders.contract import finish
+from mmkeras.encoders.features import features
+from mmkeras.encoders.recurrent import gru, lstm
+from mmkeras.encoders.resnet import resnet, resnet18, resnet34, resnet50, resnet101
+from mmkeras.encoders.transformers import transformer_text, vision_transformer
+from mmkeras.encoders.vgg import vgg, vgg16, vgg19
+from mmkeras.encoders.word_vectors import read_word_vectors
+
+__all__ = [
+    "conv1d_audio",
+    "features",
+    "finish",
+    "from_backbone",
+    "gru",
+    "lstm",
+    "read_word_vectors",
+    "resnet",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet101",
+    "spectrogram_cnn",
+    "transformer_text",
+    "vgg",
+    "vgg16",
+    "vgg19",
+    "vision_transformer",
+]

@@ -1,0 +1,47 @@
+"""What every encoder has in common: tokens out, optional pooling, one named input."""
+
+import keras
+
+from mmkeras.layers import Tokens, pooling_layer
+
+NORMALIZATIONS = ("group", "layer", "batch", None)
+
+
+def finish(inputs, tokens, *, pooling=None, name=None):
+    """Close an encoder: hand over tokens by the contract, pool them if asked, and make the model.
+
+    Use it at the end of an encoder of your own. The input's name says what the encoder reads: `"image"`,
+    `"token_ids"`, `"audio"`, `"spectrogram"`, `"signal"`, `"frames"` or `"features"`.
+
+    Args:
+        inputs: the `keras.Input` of the encoder, or a list of them.
+        tokens: tensor (batch, tokens, dim), (batch, height, width, dim) or (batch, dim).
+        pooling: None for tokens (batch, tokens, dim); `"avg"`, `"max"`, `"last"` or `"attention"` for (batch, dim).
+        name: name of the model.
+
+    Returns:
+        A functional `keras.Model`.
+
+    Example:
+
+    >>> signal = keras.Input((None, 4), name="signal")
+    >>> finish(signal, keras.layers.Dense(8)(signal), pooling="max").output_shape
+    (None, 8)
+    """
+    outputs = Tokens(name="tokens")(tokens)
+    if pooling is not None:
+        outputs = pooling_layer(pooling, name="pooling")(outputs)
+    return keras.Model(inputs, outputs, name=name)
+
+
+def normalization_layer(normalization, *, name=None):
+    """Make the layer that a `normalization=` argument names; None stands for no layer."""
+    if normalization not in NORMALIZATIONS:
+        raise ValueError(f"`normalization` must be one of {NORMALIZATIONS}. Received: normalization={normalization!r}")
+    if normalization is None:
+        return None
+    if normalization == "batch":
+        return keras.layers.BatchNormalization(name=name)
+    if normalization == "layer":
+        return keras.layers.LayerNormalization(name=name)
+    return keras.layers.GroupNormalization(8, name=name)

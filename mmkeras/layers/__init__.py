@@ -1,0 +1,60 @@
+"""Layers: attention across modalities, fusion, absence, and what encoders are built from.
+
+Taken from Keras as they are: LSTM, GRU, Bidirectional, Embedding, MultiHeadAttention, TimeDistributed, convolutions
+and normalisations.
+"""
+
+from mmkeras.layers.add_channel import AddChannel
+from mmkeras.layers.attention_fusion import AttentionFusion
+from mmkeras.layers.attention_pooling import AttentionPooling
+from mmkeras.layers.backbone_tokens import BackboneTokens
+from mmkeras.layers.co_attention import CoAttention
+from mmkeras.layers.concat_fusion import ConcatFusion
+from mmkeras.layers.conv_block import ConvBlock
+from mmkeras.layers.cross_modal_attention import CrossModalAttention
+from mmkeras.layers.flatten_frequency import FlattenFrequency
+from mmkeras.layers.fusion import Fusion
+from mmkeras.layers.gated_fusion import GatedFusion
+from mmkeras.layers.log_mel_spectrogram import LogMelSpectrogram
+from mmkeras.layers.modality_dropout import ModalityDropout
+from mmkeras.layers.null_embedding import NullEmbedding
+from mmkeras.layers.padding_mask import PaddingMask
+from mmkeras.layers.pixel_scaling import PixelScaling
+from mmkeras.layers.position_embedding import PositionEmbedding
+from mmkeras.layers.token_fusion import TokenFusion
+from mmkeras.layers.token_pooling import TokenPooling, pooling_layer
+from mmkeras.layers.tokens import Tokens
+from mmkeras.layers.transformer_block import TransformerBlock
+from mmkeras.layers.vector_fusion import VectorFusion
+from mmkeras.layers.weighted_fusion import WeightedFusion
+from mmkeras.layers.whisper_scaling import WhisperScaling
+from mmkeras.layers.zero_absent import ZeroAbsent
+
+__all__ = [
+    "AddChannel",
+    "AttentionFusion",
+    "AttentionPooling",
+    "BackboneTokens",
+    "CoAttention",
+    "ConcatFusion",
+    "ConvBlock",
+    "CrossModalAttention",
+    "FlattenFrequency",
+    "Fusion",
+    "GatedFusion",
+    "LogMelSpectrogram",
+    "ModalityDropout",
+    "NullEmbedding",
+    "PaddingMask",
+    "PixelScaling",
+    "PositionEmbedding",
+    "TokenFusion",
+    "TokenPooling",
+    "Tokens",
+    "TransformerBlock",
+    "VectorFusion",
+    "WeightedFusion",
+    "WhisperScaling",
+    "ZeroAbsent",
+    "pooling_layer",
+]

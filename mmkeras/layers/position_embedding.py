@@ -1,0 +1,75 @@
+"""Where a token stands in its sequence."""
+
+import math
+
+import keras
+import numpy as np
+
+
+@keras.saving.register_keras_serializable(package="mmkeras")
+class PositionEmbedding(keras.layers.Layer):
+    """Add to each token what stands for its position.
+
+    `"learned"` holds one vector per position up to `max_length`; `"sine"` computes
+    `sin(position / 10000^(2i/dim))` and the cosine, for any length. keras-hub has both as separate layers that
+    return the embedding alone; this one adds it, keeps the mask and does not import keras-hub.
+
+    Args:
+        max_length: longest sequence; needed for `"learned"`.
+        kind: `"learned"` or `"sine"`.
+
+    Call arguments:
+        tokens: tensor (batch, tokens, dim); the mask passes on.
+
+    Output shape: the shape of the tokens.
+
+    Example:
+
+    >>> tuple(PositionEmbedding(16)(ops.zeros((2, 5, 8))).shape)
+    (2, 5, 8)
+    """
+
+    def __init__(self, max_length=None, *, kind="learned", **kwargs):
+        super().__init__(**kwargs)
+        if kind not in ("learned", "sine"):
+            raise ValueError(f"`kind` must be 'learned' or 'sine'. Received: kind={kind!r}")
+        if kind == "learned" and not max_length:
+            raise ValueError(f"`max_length` is needed for learned positions. Received: max_length={max_length}")
+        self.max_length = max_length
+        self.kind = kind
+
+    def build(self, tokens_shape):
+        length, dim = tokens_shape[1:]
+        if self.kind == "sine":
+            return
+        if length is not None and length > self.max_length:
+            raise ValueError(
+                f"PositionEmbedding has max_length={self.max_length} positions. Received: {length} tokens; "
+                "raise `max_length` or use kind='sine'."
+            )
+        self._positions = self.add_weight(
+            shape=(self.max_length, dim), initializer=keras.initializers.RandomNormal(stddev=0.02), name="positions"
+        )
+
+    def call(self, tokens):
+        length = keras.ops.shape(tokens)[1]
+        if self.kind == "learned":
+            positions = keras.ops.convert_to_tensor(self._positions, dtype=tokens.dtype)[:length]
+        else:
+            positions = keras.ops.cast(self._waves(length, tokens.shape[-1]), tokens.dtype)
+        return tokens + positions[None]
+
+    def compute_mask(self, tokens, previous_mask=None):
+        return previous_mask
+
+    def compute_output_shape(self, tokens_shape):
+        return tokens_shape
+
+    def get_config(self):
+        return {**super().get_config(), "max_length": self.max_length, "kind": self.kind}
+
+    def _waves(self, length, dim):
+        rates = np.exp(-math.log(10000.0) * 2 * (np.arange(dim) // 2) / dim).astype("float32")
+        angles = keras.ops.cast(keras.ops.arange(length), "float32")[:, None] * rates[None, :]
+        even = (np.arange(dim) % 2 == 0)[None, :]
+        return keras.ops.where(even, keras.ops.sin(angles), keras.ops.cos(angles))

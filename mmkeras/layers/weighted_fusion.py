@@ -1,0 +1,79 @@
+"""Late fusion: a weighted average."""
+
+import math
+
+import keras
+
+from mmkeras import ops
+from mmkeras.layers.vector_fusion import VectorFusion
+
+
+@keras.saving.register_keras_serializable(package="mmkeras")
+class WeightedFusion(VectorFusion):
+    """Average one vector (or one set of logits) per modality: `h = sum w_i * h_i`, `sum w_i = 1`.
+
+    The weights are the same for every sample: learned (`w = softmax(v)`, uniform at the start) or given. With
+    unimodal predictions as encodings this is late fusion. Absent modalities are left out and the weights of the
+    others grow to sum to one; where nothing is present, all count.
+
+    Args:
+        fixed_weights: one positive number per modality (list, or dict by modality), scaled to sum to one; None learns
+            them.
+        dim: size of the fused vector; None takes the smallest size among the encodings.
+        pooling: how a token sequence becomes a vector: `"avg"`, `"max"`, `"last"` or `"attention"`.
+
+    Call arguments:
+        encodings: list or dict of tensors (batch, tokens, dim) or (batch, dim).
+        presence: list or dict of boolean tensors (batch,), or None.
+        return_weights: whether to return the weights too, structured like the encodings, each (batch, 1).
+
+    Output shape: (batch, dim).
+
+    Example:
+
+    >>> fusion = WeightedFusion([3, 1])
+    >>> round(float(fusion([ops.ones((1, 1)), ops.zeros((1, 1))])[0, 0]), 3)
+    0.75
+    """
+
+    def __init__(self, fixed_weights=None, *, dim=None, pooling="avg", **kwargs):
+        super().__init__(dim, pooling=pooling, **kwargs)
+        values = fixed_weights.values() if isinstance(fixed_weights, dict) else fixed_weights or ()
+        if any(value <= 0 for value in values):
+            raise ValueError(
+                "`fixed_weights` must be positive numbers, or None to learn them. "
+                f"Received: fixed_weights={fixed_weights}"
+            )
+        self.fixed_weights = fixed_weights
+
+    def build(self, encodings_shape):
+        count = len(self.build_vectors(encodings_shape, self.smallest_dim(encodings_shape)))
+        if self.fixed_weights is None:
+            self._logits = self.add_weight(shape=(count,), initializer="zeros", name="logits")
+            return
+        if isinstance(self.fixed_weights, dict) and set(self.fixed_weights) != set(self._names or ()):
+            raise ValueError(
+                f"WeightedFusion has weights for {sorted(self.fixed_weights)} and encodings for "
+                f"{self._names or 'a list'}; give both the same keys. Received: fixed_weights={self.fixed_weights}"
+            )
+        if len(self.fixed_weights) != count:
+            raise ValueError(
+                f"WeightedFusion needs one weight per encoding, {count} in all. "
+                f"Received: fixed_weights={self.fixed_weights}"
+            )
+        self._logits = [math.log(value) for value in self._ordered(self.fixed_weights)]
+
+    def call(self, encodings, presence=None, encodings_mask=None, mask=None, return_weights=False):
+        masks = mask if encodings_mask is None else encodings_mask
+        vectors, presence = self.vectors(encodings, presence, masks)
+        logits = keras.ops.convert_to_tensor(self._logits, dtype=vectors[0].dtype)[None, :]
+        allowed = ops.usable(presence)
+        if allowed is not None:
+            logits = keras.ops.broadcast_to(logits, keras.ops.shape(allowed))
+        weights = ops.masked_softmax(logits, allowed)
+        columns = [weights[:, index : index + 1] for index in range(len(vectors))]
+        fused = sum(weight * vector for weight, vector in zip(columns, vectors, strict=True))
+        return (fused, self.restore(columns)) if return_weights else fused
+
+    def get_config(self):
+        return {**super().get_config(), "fixed_weights": self.fixed_weights}

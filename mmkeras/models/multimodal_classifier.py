@@ -1,0 +1,162 @@
+"""Several modalities in, a label out."""
+
+import keras
+
+from mmkeras.layers import GatedFusion, pooling_layer
+from mmkeras.models.branches import check_encoders, encode_modalities
+from mmkeras.models.task import Task
+
+
+@keras.saving.register_keras_serializable(package="mmkeras")
+class MultimodalClassifier(Task):
+    """Classify samples that are seen, heard, read or measured, with any fusion in the slot.
+
+    Each modality has an encoder, the fusion makes one representation of their encodings, a dense head makes
+    probabilities of it. With a single encoder it is a unimodal classifier: the control that says whether fusion
+    helped at all. `compile()` needs no arguments.
+
+    A modality in `optional` may be absent from any sample, in training and when served: give the flag
+    `<modality>_present`, or leave the modality out of a record. What stands in the empty slot, NaN included, never
+    matters.
+
+    Args:
+        encoders: dict of encoders by modality.
+        fusion: a fusion layer; None takes `GatedFusion()`, or plain pooling for a single encoder.
+        classes: number of classes, or the list of their names, which `classify` then answers with.
+        multi_label: whether any number of classes may hold at once (sigmoid) instead of exactly one (softmax).
+        dropout_rate: share of the fused vector dropped in training.
+        optional: modalities that may be absent.
+        modality_dropout_rate: probability that an optional modality is dropped from a sample in training.
+        preprocessor: what turns raw records into inputs; saved with the task.
+
+    Inputs: one per modality under its prepared key, and `<modality>_present` for each optional one.
+
+    Output: dict with `label`, probabilities (batch, classes).
+
+    Example:
+
+    >>> task = MultimodalClassifier(
+    ...     {"image": mm.encoders.vgg(2, 8, image_shape=(16, 16, 3)), "text": mm.encoders.lstm(50, 8)},
+    ...     mm.layers.GatedFusion(8),
+    ...     classes=["cat", "dog"],
+    ... )
+    >>> x = {"image": np.zeros((4, 16, 16, 3)), "token_ids": np.ones((4, 5), "int32")}
+    >>> task.compile()
+    >>> history = task.fit(x, np.array([0, 1, 0, 1]), verbose=0)
+    >>> task.predict(x, verbose=0)["label"].shape
+    (4, 2)
+    """
+
+    def __init__(
+        self,
+        encoders,
+        fusion=None,
+        *,
+        classes,
+        multi_label=False,
+        dropout_rate=0.0,
+        optional=(),
+        modality_dropout_rate=0.0,
+        preprocessor=None,
+        **kwargs,
+    ):
+        # === Layers ===
+        encoders = check_encoders(encoders)
+        num_classes = _num_classes(classes)
+        if len(encoders) > 1 and fusion is None:
+            fusion = GatedFusion(name="fusion")
+        dropout = keras.layers.Dropout(dropout_rate, name="dropout")
+        # Probabilities stay float32 under mixed precision: that is what a server should answer with.
+        head = keras.layers.Dense(
+            num_classes, activation="sigmoid" if multi_label else "softmax", dtype="float32", name="label"
+        )
+
+        # === Functional model ===
+        branches = encode_modalities(encoders, optional=optional, modality_dropout_rate=modality_dropout_rate)
+        if fusion is None:
+            (fused,) = branches.encodings.values()
+        else:
+            fused = fusion(branches.encodings, presence=branches.presence or None)
+        if len(fused.shape) == 3:
+            fused = pooling_layer("avg", name="pooling")(fused)
+        super().__init__(inputs=branches.inputs, outputs={"label": head(dropout(fused))}, **kwargs)
+
+        # === Config ===
+        self.encoders = encoders
+        self.fusion = fusion
+        self.classes = classes
+        self.multi_label = multi_label
+        self.dropout_rate = dropout_rate
+        self.optional = tuple(optional)
+        self.modality_dropout_rate = modality_dropout_rate
+        self.preprocessor = preprocessor
+
+    def compile(self, optimizer="auto", loss="auto", metrics="auto", **kwargs):
+        """Configure training; everything left out gets a sensible default.
+
+        Args:
+            optimizer: `"auto"` takes Adam at 1e-3.
+            loss: `"auto"` takes sparse categorical crossentropy (integer labels), or binary crossentropy for
+                multi-label tasks (multi-hot labels).
+            metrics: `"auto"` takes accuracy, or per-class binary accuracy and the macro F1 score.
+            **kwargs: whatever else `keras.Model.compile` takes.
+        """
+        if optimizer == "auto":
+            optimizer = keras.optimizers.Adam(1e-3)
+        if loss == "auto":
+            loss = (
+                keras.losses.BinaryCrossentropy() if self.multi_label else keras.losses.SparseCategoricalCrossentropy()
+            )
+        if metrics == "auto":
+            metrics = (
+                [keras.metrics.BinaryAccuracy(name="accuracy"), keras.metrics.F1Score("macro", 0.5, name="f1")]
+                if self.multi_label
+                else [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+            )
+        super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
+
+    def targets(self, x, y):
+        return (y if y is None or isinstance(y, dict) else {"label": y}), None
+
+    def classify(self, records):
+        """Classify raw records (see `prepare` for what a record may be).
+
+        Args:
+            records: one record (a dict) or a list of them.
+
+        Returns:
+            For one record a dict with `label` (its most probable class; for a multi-label task `labels`, all with
+            at least even odds) and `probabilities` by class; for a list of records a list of such dicts.
+        """
+        probabilities = keras.ops.convert_to_numpy(self.predict_on_batch(self.prepare(records))["label"])
+        names = list(range(self.classes)) if isinstance(self.classes, int) else list(self.classes)
+        answers = []
+        for row in probabilities:
+            by_class = {name: float(value) for name, value in zip(names, row, strict=True)}
+            if self.multi_label:
+                answer = {"labels": [name for name, value in by_class.items() if value >= 0.5]}
+            else:
+                answer = {"label": max(by_class, key=by_class.get)}
+            answers.append({**answer, "probabilities": by_class})
+        return answers[0] if isinstance(records, dict) else answers
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "fusion": keras.saving.serialize_keras_object(self.fusion),
+            "classes": self.classes if isinstance(self.classes, int) else list(self.classes),
+            "multi_label": self.multi_label,
+            "dropout_rate": self.dropout_rate,
+            "modality_dropout_rate": self.modality_dropout_rate,
+        }
+
+
+def _num_classes(classes):
+    count = classes if isinstance(classes, int) else len(classes)
+    names = () if isinstance(classes, int) else tuple(classes)
+    if isinstance(classes, str) or count < 2 or len(set(names)) < len(names):
+        raise ValueError(
+            "`classes` must be a number of classes of at least 2, or a list of at least two different names. "
+            f"Received: classes={classes!r}"
+        )
+    return count

@@ -1,0 +1,38 @@
+"""Stateless tensor maths on `keras.ops`: the formulas that layers, losses and tasks share."""
+
+from mmkeras.ops.attention import attention_mask, attention_scores, dot_product_attention, masked_softmax
+from mmkeras.ops.masking import (
+    broadcast_flag,
+    last_valid,
+    masked_max,
+    masked_mean,
+    stride_mask,
+    trailing_mask,
+    usable,
+    zero_padding,
+)
+from mmkeras.ops.sequence import join_masks, pack, shift, token_mask
+from mmkeras.ops.similarity import cosine_similarity, dot_similarity, squared_distance, unit
+
+__all__ = [
+    "attention_mask",
+    "attention_scores",
+    "broadcast_flag",
+    "cosine_similarity",
+    "dot_product_attention",
+    "dot_similarity",
+    "join_masks",
+    "last_valid",
+    "masked_max",
+    "masked_mean",
+    "masked_softmax",
+    "pack",
+    "shift",
+    "squared_distance",
+    "stride_mask",
+    "token_mask",
+    "trailing_mask",
+    "unit",
+    "usable",
+    "zero_padding",
+]
