@@ -45,7 +45,8 @@ def from_backbone(backbone, *, modality=None, scaling=None, pooling=None, name=N
         name: name of the model.
 
     Returns:
-        A functional `keras.Model` from `image`, `token_ids` or `spectrogram` to tokens.
+        A functional `keras.Model` from `image`, `token_ids` or `spectrogram` to tokens. SigLIP texts and Whisper
+        spectrograms have the one length their backbone was made for.
 
     Example:
 
@@ -95,28 +96,38 @@ def _family(backbone, modality, scaling):
     return family._replace(scaling=scaling or family.scaling)
 
 
-def _tokens_of(backbone, family):
-    return backbone.output if family.token_layer is None else getattr(backbone, family.token_layer).output
+def _network(backbone, family):
+    """The backbone itself where it returns tokens; where it returns more, the part of it that makes them."""
+    if isinstance(backbone.output, dict):
+        return keras.Model(backbone.input, backbone.output["sequence_output"], name=backbone.name)
+    if family.token_layer is not None:
+        return keras.Model(backbone.input, getattr(backbone, family.token_layer).output, name=backbone.name)
+    return backbone
 
 
 def _image_encoder(backbone, family, pooling, name):
     (pixels,) = keras.tree.flatten(backbone.input)
-    network = keras.Model(pixels, _tokens_of(backbone, family), name=backbone.name)
     image = keras.Input(pixels.shape[1:], name="image")
-    return finish(image, network(PixelScaling(family.scaling, name="scaling")(image)), pooling=pooling, name=name)
+    x = PixelScaling(family.scaling, name="scaling")(image)
+    x = {pixels.name: x} if isinstance(backbone.input, dict) else x
+    return finish(image, _network(backbone, family)(x), pooling=pooling, name=name)
 
 
 def _text_encoder(backbone, family, pooling, name):
-    network = keras.Model(backbone.input, _tokens_of(backbone, family), name=backbone.name)
-    token_ids = keras.Input((None,), dtype="int32", name="token_ids")
-    return finish(token_ids, BackboneTokens(network, name="backbone")(token_ids), pooling=pooling, name=name)
+    # SigLIP adds all its positions at once, so its texts have one length.
+    length = backbone.max_sequence_length if family.token_layer is not None else None
+    token_ids = keras.Input((length,), dtype="int32", name="token_ids")
+    tokens = BackboneTokens(_network(backbone, family), name="backbone")(token_ids)
+    return finish(token_ids, tokens, pooling=pooling, name=name)
 
 
 def _audio_encoder(backbone, pooling, name):
     features = backbone.input["encoder_features"]
     encoder = keras.Model(features, backbone.output["encoder_sequence_output"], name=backbone.name)
-    frames = keras.Input(features.shape[1:], name="frames")
+    # Whisper hears its whole window, silence included: a shorter clip would move the padding.
+    shape = (backbone.max_encoder_sequence_length, features.shape[-1])
+    frames = keras.Input(shape, name="frames")
     network = keras.Model(frames, encoder(WhisperScaling(name="scaling")(frames)), name="whisper_encoder")
-    spectrogram = keras.Input(features.shape[1:], name="spectrogram")
+    spectrogram = keras.Input(shape, name="spectrogram")
     tokens = BackboneTokens(network, stride=2, name="backbone")(spectrogram)
     return finish(spectrogram, tokens, pooling=pooling, name=name)

@@ -19,9 +19,9 @@ def read_word_vectors(path: str, vocabulary: list[str], *, seed: int = 0) -> np.
 
     Example:
 
-    >>> import tempfile, os
-    >>> path = os.path.join(tempfile.mkdtemp(), "glove.txt")
-    >>> _ = open(path, "w").write("dog 1 2\\ncat 3 4\\n")
+    >>> import pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "glove.txt"
+    >>> _ = path.write_text("dog 1 2\\ncat 3 4\\n")
     >>> read_word_vectors(path, ["", "cat", "dog"]).tolist()
     [[0.0, 0.0], [3.0, 4.0], [1.0, 2.0]]
     """

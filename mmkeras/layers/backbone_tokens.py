@@ -47,7 +47,7 @@ class BackboneTokens(keras.layers.Layer):
         else:
             tokens = self.network(x, training=training)
         tokens = tokens["sequence_output"] if isinstance(tokens, dict) else tokens
-        return ops.zero_padding(tokens, self.compute_mask(x))
+        return ops.zero_padding(keras.ops.cast(tokens, self.compute_dtype), self.compute_mask(x))
 
     def compute_mask(self, x, previous_mask=None):
         return ops.stride_mask(ops.trailing_mask(x), self.stride)

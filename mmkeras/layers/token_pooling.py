@@ -50,12 +50,13 @@ class TokenPooling(keras.layers.Layer):
         return {**super().get_config(), "mode": self.mode}
 
 
-def pooling_layer(pooling, name=None):
+def pooling_layer(pooling, name=None, *, dtype=None):
     """Make the layer that a `pooling=` argument names.
 
     Args:
         pooling: `"avg"`, `"max"`, `"last"` or `"attention"`.
         name: name of the layer.
+        dtype: dtype policy of the layer.
 
     Returns:
         A `TokenPooling` or an `AttentionPooling`.
@@ -66,7 +67,7 @@ def pooling_layer(pooling, name=None):
     'AttentionPooling'
     """
     if pooling == "attention":
-        return AttentionPooling(name=name)
+        return AttentionPooling(name=name, dtype=dtype)
     if pooling not in _POOLS:
         raise ValueError(f"`pooling` must be 'avg', 'max', 'last' or 'attention'. Received: pooling={pooling!r}")
-    return TokenPooling(pooling, name=name)
+    return TokenPooling(pooling, name=name, dtype=dtype)

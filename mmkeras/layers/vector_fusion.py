@@ -28,7 +28,9 @@ class VectorFusion(Fusion):
     def build_vectors(self, encodings_shape, dim):
         """Create the pooling and projection layers for encodings of these shapes; None as `dim` projects nothing."""
         shapes = self.build_encodings(encodings_shape)
-        self._poolings = [pooling_layer(self.pooling) if len(shape) == 3 else None for shape in shapes]
+        self._poolings = [
+            pooling_layer(self.pooling, dtype=self.dtype_policy) if len(shape) == 3 else None for shape in shapes
+        ]
         self._projections = [
             None
             if dim in (None, shape[-1])

@@ -117,10 +117,9 @@ class Task(keras.Model):
                 f"{type(self).__name__} '{self.name}' misses inputs {required}; it takes "
                 f"{[tensor.name for tensor in self.inputs]}. Received: keys {sorted(inputs)}"
             )
-        first = next(tensor.name for tensor in self.inputs if tensor.name not in missing)
-        batch = keras.ops.shape(inputs[first])[0]
-        filled = {name: keras.ops.ones((batch,), dtype="bool") for name in missing}
-        return {tensor.name: {**inputs, **filled}[tensor.name] for tensor in self.inputs}
+        given = {tensor.name: inputs[tensor.name] for tensor in self.inputs if tensor.name not in missing}
+        present = _always(next(iter(given.values())))
+        return {tensor.name: given.get(tensor.name, present) for tensor in self.inputs}
 
     def _targets(self, x, y, sample_weight):
         y, own_weight = self.targets(x, y)
@@ -155,3 +154,9 @@ class Task(keras.Model):
                 f"The arrays under {tensor.name!r} must have one shape to make a batch. Received: shapes {shapes}"
             )
         return np.stack(filled).astype(tensor.dtype)
+
+
+def _always(x):
+    """A true flag for each sample of `x`, an array if it is one and a tensor otherwise."""
+    first = x[(slice(None), *[0] * (len(x.shape) - 1))]
+    return np.ones_like(first, dtype="bool") if isinstance(x, np.ndarray) else keras.ops.ones_like(first, dtype="bool")

@@ -26,7 +26,7 @@ def masked_softmax(scores, mask=None, axis=-1):
     [[0.5, 0.5, 0.0]]
     """
     if mask is None:
-        return ops.softmax(scores, axis=axis)
+        return ops.ones_like(scores) if scores.shape[axis] == 1 else ops.softmax(scores, axis=axis)
     mask = ops.broadcast_to(mask, ops.shape(scores))
     floor = ops.stop_gradient(ops.min(ops.where(mask, scores, ops.zeros_like(scores)), axis=axis, keepdims=True))
     shifted = ops.where(mask, scores, floor)

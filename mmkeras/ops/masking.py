@@ -102,7 +102,7 @@ def trailing_mask(x):
     Zeros between content stay valid; only the run of zeros that reaches the end of a row is padding.
 
     Args:
-        x: tensor (batch, time) or (batch, time, dim).
+        x: tensor (batch, time, ...).
 
     Returns:
         Boolean tensor (batch, time).
@@ -113,8 +113,8 @@ def trailing_mask(x):
     [[True, True, True, False]]
     """
     filled = x != 0
-    if len(x.shape) == 3:
-        filled = ops.any(filled, axis=-1)
+    if len(x.shape) > 2:
+        filled = ops.any(filled, axis=tuple(range(2, len(x.shape))))
     filled = ops.cast(filled, "int32")
     before = ops.cumsum(filled, axis=1) - filled
     return before < ops.sum(filled, axis=1, keepdims=True)

@@ -1,0 +1,62 @@
+# Two commands from a bare clone: `make demo` and `make test`. All they need is Python 3.11 or 3.12 with pip.
+
+PYTHON ?= $(shell for p in python3.12 python3.11 python3 python; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && { echo $$p; break; }; done)
+VENV := .venv
+JAX_VENV := .venv-jax
+BIN := $(VENV)/bin
+TEST := $(BIN)/python -m pytest -n 2 --dist worksteal
+
+.PHONY: help demo test test-all test-jax lint coverage wheel bench-layers bench-gpu clean
+
+help:  ## Say what there is to make
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
+
+demo: $(VENV)/ready  ## Train, save and reload a model on the toy world; under 5 minutes
+	$(BIN)/python examples/demo.py
+
+test: $(VENV)/ready  ## Run the tests
+	$(TEST)
+
+test-all: $(VENV)/ready  ## Run the tests and their exhaustive tier
+	$(TEST) --slow
+
+test-jax: $(JAX_VENV)/ready  ## Run the tests on the JAX backend with TensorFlow blocked
+	KERAS_BACKEND=jax $(JAX_VENV)/bin/python -m pytest -n 2 --dist worksteal -p no:cacheprovider
+
+lint: $(VENV)/ready  ## Check style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+coverage: $(VENV)/ready  ## Run the tests and report which lines they reach
+	$(TEST) --cov=mmkeras --cov-report=term-missing
+
+wheel: $(VENV)/ready  ## Build the wheel and install it into a clean environment
+	rm -rf build dist
+	$(BIN)/python -m build --wheel --outdir dist
+	rm -rf build/wheel-test && $(PYTHON) -m venv build/wheel-test
+	build/wheel-test/bin/pip install --quiet --constraint constraints.txt dist/*.whl
+	cd build && wheel-test/bin/python -c "import mmkeras; print('mmkeras', mmkeras.__version__, 'imports from its wheel')"
+
+bench-layers: $(VENV)/ready  ## Time the layers against Keras' own
+	$(BIN)/python benchmarks/layers.py --record
+
+bench-gpu: $(JAX_VENV)/ready  ## Time model.fit on an accelerator, JAX backend
+	KERAS_BACKEND=jax $(JAX_VENV)/bin/python benchmarks/gpu.py --record
+
+clean:  ## Remove what was built
+	rm -rf $(VENV) $(JAX_VENV) build dist .pytest_cache .ruff_cache .coverage*
+
+$(VENV)/ready: setup.cfg constraints.txt
+	@test -n "$(PYTHON)" || { echo "mmkeras needs Python 3.11 or 3.12 on the PATH (or make PYTHON=...)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+$(JAX_VENV)/ready: setup.cfg constraints.txt
+	@test -n "$(PYTHON)" || { echo "mmkeras needs Python 3.11 or 3.12 on the PATH (or make PYTHON=...)"; exit 1; }
+	$(PYTHON) -m venv $(JAX_VENV)
+	$(JAX_VENV)/bin/python -m pip install --quiet --upgrade --constraint constraints.txt pip
+	$(JAX_VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,jax]'
+	@touch $@

@@ -1,0 +1,95 @@
+"""Models to ship: all layer cases in one functional model, all encoder cases in another, each task by itself.
+
+Exporting and reloading is slow and a child process slower still, so the ordinary tier ships whole groups and checks
+every output of every case; the exhaustive tier ships what the ordinary one leaves out.
+"""
+
+import json
+import pathlib
+
+import keras
+import numpy as np
+
+import mmkeras as mm
+from tests.conformance.backend import array
+from tests.conformance.cases import ENCODERS, LAYERS
+from tests.conformance.checks import padding_mask
+from tests.conformance.tasks import TASKS
+
+
+def layers_model():
+    """One model of all layer cases; padded inputs get their mask from their own zeros."""
+    inputs, outputs, x = [], {}, {}
+    for name, case in LAYERS.items():
+        fed = {}
+        for key, values in case.inputs.items():
+            if key in case.masked:
+                values = values * padding_mask(values).reshape(*values.shape[:2], *[1] * (values.ndim - 2))
+            label = f"{name}_{key}".replace("/", "_")
+            tensor = keras.Input(values.shape[1:], dtype=values.dtype.name, name=label)
+            inputs.append(tensor)
+            x[label] = values
+            fed[key] = mm.layers.PaddingMask()(tensor) if key in case.masked else tensor
+        outputs[name.replace("/", "_")] = case(case.make(), fed)
+    return keras.Model(inputs, outputs), x
+
+
+def encoders_model(names):
+    """One model of several encoder cases, each with its own input."""
+    inputs, outputs, x = [], {}, {}
+    for name in names:
+        case = ENCODERS[name]
+        label = name.replace("/", "_")
+        encoder = case.make(name=f"{label}_encoder")
+        source = encoder.inputs[0]
+        tensor = keras.Input(source.shape[1:], dtype=source.dtype, name=label)
+        inputs.append(tensor)
+        x[label] = case.inputs
+        outputs[f"{label}_tokens"] = encoder(tensor)
+    return keras.Model(inputs, outputs), x
+
+
+def groups(*, heavy=False):
+    """Name, model and inputs of everything that ships."""
+    if heavy:
+        for name in (name for name, case in ENCODERS.items() if case.heavy):
+            yield (name, *encoders_model([name]))
+        return
+    yield ("layers", *layers_model())
+    yield ("encoders", *encoders_model([name for name, case in ENCODERS.items() if not case.heavy]))
+    for name, case in TASKS.items():
+        yield name.replace("/", "_"), case.make(), case.x
+
+
+def ship(folder: pathlib.Path, *, formats, heavy=False):
+    """Export every group in every format, with inputs and expected outputs beside it."""
+    for name, model, x in groups(heavy=heavy):
+        expected = {key: array(values) for key, values in model.predict_on_batch(x).items()}
+        np.savez(
+            folder / f"{name}.npz",
+            **{f"in/{k}": v for k, v in x.items()},
+            **{f"out/{k}": v for k, v in expected.items()},
+        )
+        if "keras" in formats:
+            model.save(folder / f"{name}.keras")
+        if "saved_model" in formats:
+            model.export(folder / name, verbose=False)
+        if "tflite" in formats:
+            _export_tflite(model, x, folder / f"{name}.tflite")
+    (folder / "names.json").write_text(json.dumps([path.stem for path in sorted(folder.glob("*.npz"))]))
+
+
+def _export_tflite(model, x, path):
+    import tensorflow as tf
+
+    # Recurrent layers run on builtin operations only when the batch and the time axis are fixed.
+    signature = [
+        keras.InputSpec(shape=x[tensor.name].shape, dtype=tensor.dtype, name=tensor.name) for tensor in model.inputs
+    ]
+    model.export(
+        path,
+        format="litert",
+        verbose=False,
+        input_signature=[signature],
+        target_spec={"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]},
+    )

@@ -1,0 +1,360 @@
+"""The registry: for every public layer, encoder and task a few lines that say how to make and feed it.
+
+A public name without a case fails `test_registry.py`. A case is data; the promises are in the test files.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import keras
+import numpy as np
+
+import mmkeras as mm
+
+L, E = mm.layers, mm.encoders
+BATCH = 3
+
+
+def floats(*shape, seed=0):
+    return np.random.default_rng([seed, *shape]).normal(size=shape).astype("float32")
+
+
+def pixels(size=16, seed=0):
+    return np.random.default_rng([seed, size]).uniform(0, 255, (BATCH, size, size, 3)).astype("float32")
+
+
+def sentences(length=6, vocabulary=20, seed=0):
+    rng = np.random.default_rng([seed, length])
+    ids = rng.integers(1, vocabulary, (BATCH, length)).astype("int32")
+    ids[1, 4:] = 0
+    return ids
+
+
+FLAGS = np.array([True, True, False])
+
+
+@dataclass(frozen=True)
+class LayerCase:
+    """How to make a layer with non-default arguments, what to feed it, what it must hold.
+
+    `call` maps a dict of tensors to the layer's output. Inputs named in `masked` carry a mask whose last two
+    positions are padding in the second row. `weights` is the exact number of weight arrays.
+    """
+
+    make: Callable[[], keras.layers.Layer]
+    inputs: dict = field(default_factory=dict)
+    call: Callable | None = None
+    masked: tuple = ()
+    weights: int = 0
+    exported: bool = True
+    name: str = ""
+
+    def __call__(self, layer, x):
+        if self.call is not None:
+            return self.call(layer, x)
+        return layer(*x.values())
+
+
+_TOKENS = {"tokens": floats(BATCH, 6, 8)}
+_PAIR = {"image": floats(BATCH, 4, 8), "text": floats(BATCH, 6, 12)}
+_TRIO = {**_PAIR, "audio": floats(BATCH, 10)}
+
+
+def _fuse(layer, x):
+    return layer(dict(x))
+
+
+def _fuse_list(layer, x):
+    return layer(list(x.values()))
+
+
+def _attend(layer, x):
+    return layer(x["query"], x["context"])
+
+
+def _pack(layer, x):
+    return layer(list(x.values()))
+
+
+_CROSS = {"query": floats(BATCH, 5, 8), "context": floats(BATCH, 6, 12)}
+
+
+def _network():
+    token_ids = keras.Input((None,), dtype="int32", name="token_ids")
+    padding_mask = keras.Input((None,), dtype="int32", name="padding_mask")
+    x = keras.layers.Embedding(20, 8, name="embedding")(token_ids)
+    x = keras.layers.Multiply(name="cut")([x, keras.layers.Reshape((-1, 1), name="wide")(padding_mask)])
+    return keras.Model({"token_ids": token_ids, "padding_mask": padding_mask}, {"sequence_output": x}, name="network")
+
+
+def _strided_network():
+    x = keras.Input((None, 4), name="x")
+    return keras.Model(x, keras.layers.Conv1D(8, 3, strides=2, padding="same", name="conv")(x), name="network")
+
+
+LAYERS = {
+    "AddChannel": LayerCase(L.AddChannel, _TOKENS, masked=("tokens",)),
+    "AttentionFusion": LayerCase(
+        lambda: L.AttentionFusion(2, 2, dim=8, feedforward_dim=12, dropout_rate=0.1),
+        _TRIO,
+        _fuse,
+        masked=("text",),
+        weights=2 * 2 + 1 + 2 * 15 + 2,
+    ),
+    "AttentionFusion/defaults": LayerCase(L.AttentionFusion, _PAIR, _fuse_list, masked=("image", "text"), weights=20),
+    "AttentionPooling": LayerCase(lambda: L.AttentionPooling(2, hidden_dim=5), _TOKENS, masked=("tokens",), weights=3),
+    "BackboneTokens": LayerCase(lambda: L.BackboneTokens(_network(), stride=1), {"token_ids": sentences()}, weights=1),
+    "BackboneTokens/strided": LayerCase(
+        lambda: L.BackboneTokens(_strided_network(), stride=2), {"x": floats(BATCH, 6, 4)}, weights=2
+    ),
+    "CoAttention": LayerCase(
+        lambda: L.CoAttention(2, dim=6, gated=True, dropout_rate=0.1),
+        _PAIR,
+        _fuse,
+        masked=("text",),
+        weights=2 * 2 + 26,
+    ),
+    "CoAttention/defaults": LayerCase(L.CoAttention, _PAIR, _fuse_list, masked=("image", "text"), weights=24),
+    "ConcatFusion": LayerCase(
+        lambda: L.ConcatFusion(8, pooling="attention"), _TRIO, _fuse, masked=("text",), weights=2 * 3 + 2 * 2
+    ),
+    "ConvBlock": LayerCase(
+        lambda: L.ConvBlock(4, 5, stride=2, activation="gelu", normalize=False), _TOKENS, masked=("tokens",), weights=2
+    ),
+    "ConvBlock/frequency": LayerCase(
+        lambda: L.ConvBlock(4), {"map": floats(BATCH, 6, 5, 2)}, masked=("map",), weights=3
+    ),
+    "CrossModalAttention": LayerCase(
+        lambda: L.CrossModalAttention(2, 3, gated=True, dropout_rate=0.1),
+        _CROSS,
+        _attend,
+        masked=("query", "context"),
+        weights=4 + 7 + 2,
+    ),
+    "CrossModalAttention/plain": LayerCase(
+        lambda: L.CrossModalAttention(2, residual=False, normalize=False),
+        _CROSS,
+        _attend,
+        masked=("context",),
+        weights=7,
+    ),
+    "FlattenFrequency": LayerCase(L.FlattenFrequency, {"map": floats(BATCH, 6, 5, 2)}, masked=("map",)),
+    "GatedFusion": LayerCase(
+        lambda: L.GatedFusion(8, pooling="max", per_dimension=False), _TRIO, _fuse, masked=("text",), weights=2 * 2 + 2
+    ),
+    "GatedFusion/pair": LayerCase(L.GatedFusion, _PAIR, _fuse_list, masked=("text",), weights=4),
+    "LogMelSpectrogram": LayerCase(
+        lambda: L.LogMelSpectrogram(8000, num_mels=8, frame_length=64, stride=32, min_frequency=80.0, floor=1e-4),
+        {"audio": floats(BATCH, 320)},
+    ),
+    "ModalityDropout": LayerCase(
+        lambda: L.ModalityDropout(0.4, keep_one=False, seed=3),
+        {"first": FLAGS, "second": ~FLAGS},
+        lambda layer, x: keras.ops.stack(list(layer(dict(x)).values()), axis=1),
+    ),
+    "NullEmbedding": LayerCase(
+        L.NullEmbedding, {"encoding": floats(BATCH, 6, 8), "present": FLAGS}, _pack, masked=("encoding",), weights=1
+    ),
+    "NullEmbedding/vector": LayerCase(
+        L.NullEmbedding, {"encoding": floats(BATCH, 8), "present": FLAGS}, _pack, weights=1
+    ),
+    "PaddingMask": LayerCase(L.PaddingMask, _TOKENS),
+    "PixelScaling": LayerCase(lambda: L.PixelScaling("caffe"), {"image": pixels()}),
+    "PositionEmbedding": LayerCase(lambda: L.PositionEmbedding(9), _TOKENS, masked=("tokens",), weights=1),
+    "PositionEmbedding/sine": LayerCase(lambda: L.PositionEmbedding(kind="sine"), _TOKENS, masked=("tokens",)),
+    "TokenPooling": LayerCase(lambda: L.TokenPooling("last"), _TOKENS, masked=("tokens",)),
+    "TokenPooling/avg": LayerCase(L.TokenPooling, _TOKENS, masked=("tokens",)),
+    "TokenPooling/max": LayerCase(lambda: L.TokenPooling("max"), _TOKENS, masked=("tokens",)),
+    "Tokens": LayerCase(L.Tokens, _TOKENS, masked=("tokens",)),
+    "Tokens/map": LayerCase(L.Tokens, {"map": floats(BATCH, 2, 3, 4)}),
+    "TransformerBlock": LayerCase(
+        lambda: L.TransformerBlock(2, 12, cross_attention=True, causal=True, activation="relu", dropout_rate=0.1),
+        {"tokens": floats(BATCH, 5, 8), "context": floats(BATCH, 6, 12)},
+        lambda layer, x: layer(x["tokens"], x["context"]),
+        masked=("tokens", "context"),
+        weights=7 + 2 + 11 + 2 + 4,
+    ),
+    "TransformerBlock/self": LayerCase(L.TransformerBlock, _TOKENS, masked=("tokens",), weights=15),
+    "WeightedFusion": LayerCase(
+        lambda: L.WeightedFusion({"image": 1, "text": 2, "audio": 3}, dim=8, pooling="max"),
+        _TRIO,
+        _fuse,
+        masked=("text",),
+        weights=4,
+    ),
+    "WeightedFusion/learned": LayerCase(L.WeightedFusion, _PAIR, _fuse_list, masked=("text",), weights=3),
+    "WhisperScaling": LayerCase(L.WhisperScaling, {"spectrogram": floats(BATCH, 6, 4)}),
+    "ZeroAbsent": LayerCase(L.ZeroAbsent, {"x": floats(BATCH, 6, 8), "present": FLAGS}, _pack, masked=("x",)),
+}
+# Bases have no behaviour of their own to check; `pooling_layer` makes layers that have cases.
+LAYERS_WITHOUT_CASE = {"Fusion", "VectorFusion", "TokenFusion", "pooling_layer"}
+
+FUSIONS = {
+    "AttentionFusion": lambda: L.AttentionFusion(1, 2),
+    "CoAttention": lambda: L.CoAttention(2),
+    "ConcatFusion": L.ConcatFusion,
+    "GatedFusion": L.GatedFusion,
+    "WeightedFusion": L.WeightedFusion,
+}
+
+
+@dataclass(frozen=True)
+class EncoderCase:
+    """How to build an encoder and what to feed it; `padded` says whether its input may end in padding."""
+
+    make: Callable[..., keras.Model]
+    inputs: np.ndarray
+    tokens: tuple
+    weights: int
+    padded: bool = False
+    heavy: bool = False
+    trained: int | None = None
+    fixed_length: bool = False
+
+
+def _hub(name, **options):
+    import keras_hub
+
+    return getattr(keras_hub.models, name)(**options)
+
+
+def _clip_vision():
+    return _hub(
+        "CLIPVisionEncoder", patch_size=8, hidden_dim=8, num_layers=1, num_heads=2, intermediate_dim=8,
+        image_shape=(16, 16, 3),
+    )  # fmt: skip
+
+
+def _clip_text():
+    return _hub(
+        "CLIPTextEncoder", vocabulary_size=20, embedding_dim=8, hidden_dim=8, num_layers=1, num_heads=2,
+        intermediate_dim=8, max_sequence_length=12,
+    )  # fmt: skip
+
+
+def _clip(modality, **options):
+    backbone = _hub("CLIPBackbone", vision_encoder=_clip_vision(), text_encoder=_clip_text(), projection_dim=4)
+    return E.from_backbone(backbone, modality=modality, **options)
+
+
+def _siglip(modality, **options):
+    shared = {"hidden_dim": 8, "num_layers": 1, "num_heads": 2, "intermediate_dim": 8}
+    backbone = _hub(
+        "SigLIPBackbone",
+        vision_encoder=_hub("SigLIPVisionEncoder", patch_size=8, image_shape=(16, 16, 3), **shared),
+        text_encoder=_hub("SigLIPTextEncoder", vocabulary_size=20, embedding_dim=8, max_sequence_length=12, **shared),
+    )
+    return E.from_backbone(backbone, modality=modality, **options)
+
+
+def _vit(**options):
+    backbone = _hub(
+        "ViTBackbone", image_shape=(16, 16, 3), patch_size=(8, 8), num_layers=1, num_heads=2, hidden_dim=8, mlp_dim=8
+    )
+    return E.from_backbone(backbone, **options)
+
+
+def _bert(family="BertBackbone", **options):
+    backbone = _hub(
+        family, vocabulary_size=20, num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=8, max_sequence_length=12,
+        dropout=0.0,
+    )  # fmt: skip
+    return E.from_backbone(backbone, **options)
+
+
+def _whisper(**options):
+    backbone = _hub(
+        "WhisperBackbone", vocabulary_size=20, num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=8, num_mels=4,
+        max_encoder_sequence_length=12, max_decoder_sequence_length=4,
+    )  # fmt: skip
+    return E.from_backbone(backbone, **options)
+
+
+def clip(samples, *, mels=None):
+    shape = (BATCH, samples) if mels is None else (BATCH, samples, mels)
+    x = floats(*shape) * 0.3
+    x[1, samples * 2 // 3 :] = 0
+    return x
+
+
+ENCODERS = {
+    "vgg": EncoderCase(
+        lambda **o: E.vgg(2, 8, convolutions=1, normalization="layer", image_shape=(16, 16, 3), **o),
+        pixels(), (BATCH, 16, 16), 6,
+    ),
+    "vgg16": EncoderCase(
+        lambda **o: E.vgg16(image_shape=(32, 32, 3), **o), pixels(32), (BATCH, 1, 512), 26, heavy=True
+    ),
+    "vgg19": EncoderCase(
+        lambda **o: E.vgg19(image_shape=(32, 32, 3), **o), pixels(32), (BATCH, 1, 512), 32, heavy=True
+    ),
+    "resnet": EncoderCase(
+        lambda **o: E.resnet((1, 1), 8, image_shape=(16, 16, 3), **o), pixels(), (BATCH, 16, 16), 16
+    ),
+    "resnet18": EncoderCase(
+        lambda **o: E.resnet18(image_shape=(32, 32, 3), **o), pixels(32), (BATCH, 1, 512), 100, heavy=True, trained=60
+    ),
+    "resnet34": EncoderCase(
+        lambda **o: E.resnet34(image_shape=(32, 32, 3), **o), pixels(32), (BATCH, 1, 512), 180, heavy=True, trained=108
+    ),
+    "resnet50": EncoderCase(
+        lambda **o: E.resnet50(image_shape=(32, 32, 3), **o), pixels(32), (BATCH, 1, 2048), 318, heavy=True, trained=212
+    ),
+    "resnet101": EncoderCase(
+        lambda **o: E.resnet101(image_shape=(32, 32, 3), **o), pixels(32), (BATCH, 1, 2048), 624, heavy=True,
+        trained=416,
+    ),
+    "vision_transformer": EncoderCase(
+        lambda **o: E.vision_transformer(8, 8, num_layers=1, num_heads=2, image_shape=(16, 16, 3), **o),
+        pixels(), (BATCH, 4, 8), 2 + 1 + 15 + 2,
+    ),
+    "lstm": EncoderCase(
+        lambda **o: E.lstm(20, 8, embedding_dim=6, num_layers=2, bidirectional=True, dropout_rate=0.1, **o),
+        sentences(), (BATCH, 6, 16), 1 + 2 * 6, padded=True,
+    ),
+    "gru": EncoderCase(
+        lambda **o: E.gru(20, 8, embedding_dim=6, **o), sentences(), (BATCH, 6, 8), 1 + 3, padded=True
+    ),
+    "transformer_text": EncoderCase(
+        lambda **o: E.transformer_text(20, 8, num_layers=1, num_heads=2, max_length=16, **o),
+        sentences(), (BATCH, 6, 8), 2 + 15 + 2, padded=True,
+    ),
+    "conv1d_audio": EncoderCase(
+        lambda **o: E.conv1d_audio(4, (8, 2), first_kernel_size=16, **o),
+        clip(240), (BATCH, 15, 4), 6, padded=True,
+    ),
+    "spectrogram_cnn": EncoderCase(
+        lambda **o: E.spectrogram_cnn(2000, 4, blocks=2, dim=8, num_mels=8, **o),
+        clip(240), (BATCH, 4, 8), 3 * 3 + 2, padded=True,
+    ),
+    "spectrogram_cnn/spectrogram": EncoderCase(
+        lambda **o: E.spectrogram_cnn(width=4, blocks=2, dim=8, num_mels=8, from_waveform=False, **o),
+        clip(18, mels=8), (BATCH, 5, 8), 3 * 3 + 2, padded=True,
+    ),
+    "features": EncoderCase(
+        lambda **o: E.features((None, 5), 8, dropout_rate=0.1, **o), clip(6, mels=5), (BATCH, 6, 8), 4, padded=True
+    ),
+    "features/vector": EncoderCase(lambda **o: E.features((6,), **o), floats(BATCH, 6), (BATCH, 1, 6), 2),
+    "from_backbone": EncoderCase(_vit, pixels(), (BATCH, 5, 8), 22),
+    "from_backbone/clip_image": EncoderCase(lambda **o: _clip("image", **o), pixels(), (BATCH, 5, 8), 24, trained=23),
+    "from_backbone/clip_text": EncoderCase(
+        lambda **o: _clip("text", **o), sentences(), (BATCH, 6, 8), 20, padded=True
+    ),
+    "from_backbone/siglip_image": EncoderCase(
+        lambda **o: _siglip("image", **o), pixels(), (BATCH, 4, 8), 22, trained=21
+    ),
+    "from_backbone/siglip_text": EncoderCase(
+        lambda **o: _siglip("text", **o), sentences(12), (BATCH, 12, 8), 21, padded=True, trained=20, fixed_length=True
+    ),
+    "from_backbone/bert": EncoderCase(_bert, sentences(), (BATCH, 6, 8), 21, padded=True),
+    "from_backbone/roberta": EncoderCase(
+        lambda **o: _bert("RobertaBackbone", **o), sentences(), (BATCH, 6, 8), 20, padded=True
+    ),
+    "from_backbone/distil_bert": EncoderCase(
+        lambda **o: _bert("DistilBertBackbone", **o), sentences(), (BATCH, 6, 8), 20, padded=True
+    ),
+    "from_backbone/whisper": EncoderCase(
+        _whisper, clip(12, mels=4), (BATCH, 6, 8), 22, padded=True, trained=21, fixed_length=True
+    ),
+}  # fmt: skip
+ENCODERS_WITHOUT_CASE = {"finish", "read_word_vectors"}

@@ -1,0 +1,136 @@
+"""Every encoder family with every fusion: the mask that leaves the encoder is the one that arrives in the fusion."""
+
+import keras
+import numpy as np
+import pytest
+
+import mmkeras as mm
+from tests.conformance.backend import array, mask_of
+from tests.conformance.cases import BATCH, ENCODERS, FLAGS, FUSIONS, floats
+
+# keras-hub's families differ in what they are built of, not in how they end: one of images, one of text stand for all.
+FAMILIES = {
+    name: case
+    for name, case in ENCODERS.items()
+    if not case.heavy and ("from_backbone/" not in name or name.endswith("/bert"))
+}
+every_fusion = pytest.mark.parametrize("fusion", FUSIONS.values(), ids=FUSIONS)
+
+
+class _Spy:
+    """Record what masks a fusion sees inside `call`."""
+
+    def __init__(self, fusion, monkeypatch):
+        self.masks = None
+        arrange = fusion.arrange
+
+        def spy(encodings, presence, masks):
+            arranged = arrange(encodings, presence, masks)
+            if not any(isinstance(x, keras.KerasTensor) for x in arranged[0]):
+                self.masks = self.masks or arranged[2]
+            return arranged
+
+        monkeypatch.setattr(fusion, "arrange", spy)
+
+
+@every_fusion
+@pytest.mark.parametrize("optional", [False, True], ids=["always", "optional"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_mask_arrives(family, fusion, optional, monkeypatch):
+    case = FAMILIES[family]
+    encoder = case.make()
+    layer = fusion()
+    other = mm.encoders.features((8,))
+    kind = encoder.inputs[0].name
+    modality = next(key.modality for key in mm.keys.TABLE if key.prepared == kind)
+    # The second modality is absent once, so that presence reaches the fusion beside the masks.
+    task = mm.models.MultimodalClassifier(
+        {modality: encoder, "features_other": other},
+        layer,
+        classes=2,
+        optional=("features_other",) if optional else (),
+    )
+    spy = _Spy(layer, monkeypatch)
+    x = {kind: case.inputs, "features_other": floats(BATCH, 8)}
+    if optional:
+        x["features_other_present"] = FLAGS
+    probabilities = array(task(x)["label"])
+    assert np.isfinite(probabilities).all()
+    # Dicts are taken in the order of their sorted keys.
+    arrived = spy.masks[sorted(["features_other", modality]).index(modality)]
+    left = mask_of(encoder(case.inputs))
+    if left is None:
+        assert arrived is None
+    else:
+        np.testing.assert_array_equal(array(arrived), left)
+
+
+def _task(fusion, seed):
+    keras.utils.set_random_seed(seed)
+    return mm.models.MultimodalClassifier(
+        {
+            "image": mm.encoders.vgg(1, 8, convolutions=1, image_shape=(16, 16, 3)),
+            "features": mm.encoders.features((None, 5), 8),
+        },
+        fusion(),
+        classes=3,
+        optional=("image", "features"),
+    )
+
+
+def _batch(filler):
+    x = {
+        "image": np.random.default_rng(0).uniform(0, 255, (4, 16, 16, 3)).astype("float32"),
+        "features": floats(4, 6, 5),
+        "image_present": np.array([True, False, True, False]),
+        "features_present": np.array([True, True, False, False]),
+    }
+    x["image"][~x["image_present"]] = filler
+    x["features"][~x["features_present"]] = filler
+    return x
+
+
+@every_fusion
+def test_filler_never_matters(fusion):
+    """At inference and through one training step; NaN, zeros and noise fill the empty slots."""
+    outcomes = []
+    for filler in (0.0, np.nan, 1e6):
+        task = _task(fusion, seed=3)
+        x = _batch(filler)
+        before = array(task(x)["label"])
+        task.compile(optimizer=keras.optimizers.SGD(0.1), run_eagerly=keras.backend.backend() == "tensorflow")
+        task.train_on_batch(x, np.array([0, 1, 2, 0]))
+        outcomes.append([before, *[array(w.value) for w in task.weights]])
+    for other in outcomes[1:]:
+        for expected, actual in zip(outcomes[0], other, strict=True):
+            assert np.isfinite(actual).all()
+            np.testing.assert_allclose(actual, expected, atol=1e-6)
+
+
+@every_fusion
+def test_presence_matters(fusion):
+    """A modality that is there does change the output, and its absence is not the same as its presence."""
+    task = _task(fusion, seed=3)
+    x = _batch(0.0)
+    x["image_present"][:] = True
+    x["features_present"][:] = True
+    there = array(task(x)["label"])
+    changed = array(task({**x, "features": x["features"] + floats(4, 6, 5, seed=9)})["label"])
+    absent = array(task({**x, "features_present": np.zeros(4, bool)})["label"])
+    assert np.abs(changed - there).max() > 1e-4
+    assert np.abs(absent - there).max() > 1e-4
+
+
+@pytest.mark.parametrize("fusion", [mm.layers.GatedFusion, mm.layers.WeightedFusion], ids=["gated", "weighted"])
+@pytest.mark.parametrize("count", [2, 3])
+def test_weights_of_absent_modalities_are_zero(fusion, count):
+    encodings = {f"m{index}": keras.ops.convert_to_tensor(floats(4, 8, seed=index)) for index in range(count)}
+    flags = np.array([[True] * count, [True] + [False] * (count - 1), [False] * (count - 1) + [True], [False] * count])
+    presence = {name: keras.ops.convert_to_tensor(flags[:, index]) for index, name in enumerate(encodings)}
+    name = "return_gates" if fusion is mm.layers.GatedFusion else "return_weights"
+    _, weights = fusion()(encodings, presence=presence, **{name: True})
+    weights = np.stack([array(weights[m]) for m in encodings], axis=1)
+    np.testing.assert_allclose(weights.sum(axis=1), 1.0, atol=1e-6)
+    expected_zero = ~flags & flags.any(axis=1, keepdims=True)
+    assert (weights[expected_zero] == 0).all()
+    assert (weights[~expected_zero] > 0).all()

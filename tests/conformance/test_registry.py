@@ -1,0 +1,54 @@
+"""Nothing public without a case, a docstring that tells the truth, and an example that runs."""
+
+import doctest
+import inspect
+
+import keras
+import numpy as np
+import pytest
+
+import mmkeras as mm
+from tests.conformance import checks
+from tests.conformance.cases import ENCODERS, ENCODERS_WITHOUT_CASE, LAYERS, LAYERS_WITHOUT_CASE
+from tests.conformance.tasks import TASKS, TASKS_WITHOUT_CASE
+
+ROOMS = {
+    "layers": (LAYERS, LAYERS_WITHOUT_CASE),
+    "encoders": (ENCODERS, ENCODERS_WITHOUT_CASE),
+    "models": (TASKS, TASKS_WITHOUT_CASE),
+}
+PUBLIC = {
+    f"{room}.{name}": getattr(getattr(mm, room), name)
+    for room in ("ops", "layers", "encoders", "models")
+    for name in getattr(mm, room).__all__
+}
+BASES = {"layers.Fusion", "layers.TokenFusion", "layers.VectorFusion", "models.Task"}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_public_name_has_a_case(room):
+    cases, without = ROOMS[room]
+    covered = {name.split("/")[0] for name in cases} | without
+    assert covered == set(getattr(mm, room).__all__)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_docstring_names_the_arguments(name):
+    thing = PUBLIC[name]
+    assert inspect.getdoc(thing), f"{name} has no docstring"
+    if name in BASES:
+        return
+    parameters = checks.init_parameters(thing) if inspect.isclass(thing) else inspect.signature(thing).parameters
+    checks.check_docstring(thing, parameters)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_example_runs(name):
+    thing = PUBLIC[name]
+    names = {"keras": keras, "mm": mm, "np": np, "ops": keras.ops, **vars(inspect.getmodule(thing))}
+    names["ops"] = mm.ops if name.startswith("ops.") and "mm.ops" in (thing.__doc__ or "") else keras.ops
+    example = doctest.DocTestParser().get_doctest(inspect.getdoc(thing), names, name, None, None)
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    output = []
+    runner.run(example, out=output.append)
+    assert runner.failures == 0, "".join(output)
