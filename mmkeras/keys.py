@@ -33,7 +33,6 @@ TABLE = (
 )
 
 PRESENT = "_present"
-_BY_PREPARED = {key.prepared: key for key in TABLE}
 
 
 def prepared_key(modality: str, encoder_input: str) -> str:
@@ -56,9 +55,9 @@ def prepared_key(modality: str, encoder_input: str) -> str:
     >>> prepared_key("features_face", "features"), prepared_key("left", "image")
     ('features_face', 'left_image')
     """
-    row = _BY_PREPARED.get(encoder_input)
-    if row is not None and row.modality == modality:
-        return encoder_input
+    for key in TABLE:
+        if key.modality == modality and (key.prepared == encoder_input or key.prepared.endswith("_" + encoder_input)):
+            return key.prepared
     if encoder_input == "features" and modality.startswith("features"):
         return modality
     return f"{modality}_{encoder_input}"

@@ -87,6 +87,11 @@ def _family(backbone, modality, scaling):
             f"{type(backbone).__name__} is not known by name: say modality='image' or modality='text'. "
             f"Received: modality={modality!r}"
         )
+    if family is not None and modality not in (None, family.modality):
+        raise ValueError(
+            f"{type(backbone).__name__} encodes {family.modality}. Leave `modality` out. Received: "
+            f"modality={modality!r}"
+        )
     family = family or _Family(modality)
     if family.modality == "image" and (scaling or family.scaling) is None:
         raise ValueError(

@@ -26,8 +26,8 @@ def features(shape, dim=None, *, dropout_rate=0.0, normalize=True, pooling=None,
     >>> features((None, 74), 32).output_shape, features((300,)).output_shape
     ((None, None, 32), (None, 1, 300))
     """
-    shape = tuple(shape)
-    if len(shape) not in (1, 2) or shape[-1] is None:
+    shape = tuple(shape) if isinstance(shape, list) else shape
+    if not isinstance(shape, tuple) or len(shape) not in (1, 2) or shape[-1] is None:
         raise ValueError(f"`shape` must be (size,) or (time, size). Received: shape={shape}")
     x = source = keras.Input(shape, name="features")
     if len(shape) == 2:

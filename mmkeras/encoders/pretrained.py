@@ -1,59 +1,85 @@
-"""Weights from files, with errors that say what to do."""
+"""Weights of pretrained networks: fetched on request, or read from a file, with errors that say what to do."""
 
 import os
+import warnings
 
 import h5py
 import keras
 
 
-def load_pretrained(make_model, weights, *, architecture):
-    """Build a network of `keras.applications` and give it weights.
+def build_network(make_network, weights, *, architecture):
+    """Build a network, with ImageNet weights where `weights` asks for them.
 
     Args:
-        make_model: function of `weights` ("imagenet" or None) and `include_top` that returns the network.
-        weights: None, "imagenet", or the path of an .h5, .weights.h5 or .keras file, with or without the classifier.
+        make_network: function of `weights` ("imagenet" or None) and `include_top` that returns the network.
+        weights: None, "imagenet", or a path that `load_weights` will read.
         architecture: name used in errors.
 
     Returns:
         The network without its classifier.
     """
-    if weights is None:
-        return make_model(weights=None, include_top=False)
-    if weights == "imagenet":
-        return _download(make_model, architecture)
-    if not os.path.isfile(weights):
-        raise ValueError(
-            f"`weights` must be None, 'imagenet' or the path of a weights file. Received: weights={weights!r}, which "
-            "is not a file."
-        )
-    include_top = _holds_classifier(weights)
-    network = make_model(weights=None, include_top=include_top)
-    load_weights(network, weights, architecture=architecture)
-    if not include_top:
-        return network
-    headless = make_model(weights=None, include_top=False)
-    trained = {layer.name: layer for layer in network.layers}
-    for layer, source in zip(headless.layers, network.layers, strict=False):
-        layer.set_weights(trained.get(layer.name, source).get_weights())
-    return headless
-
-
-def load_weights(network, path, *, architecture):
-    """Load a weights file into a network; a file that does not fit is an error that names both."""
-    if not os.path.isfile(path):
-        raise ValueError(f"No weights file at {path!r}. Give the path of weights saved from {architecture}.")
+    if weights != "imagenet":
+        return make_network(weights=None, include_top=False)
     try:
-        if path.endswith(".keras"):
-            network.set_weights(keras.saving.load_model(path).get_weights())
-        else:
-            network.load_weights(path)
+        return make_network(weights="imagenet", include_top=False)
     except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(
-            f"The file {path!r} does not hold weights of {architecture}, which has {len(network.weights)} arrays and "
-            f"{network.count_params():,} numbers. Give the path of weights saved from {architecture}, or choose the "
-            f"encoder the file belongs to. Received: {reason}"
+            f"The ImageNet weights of {architecture} could not be fetched. With no network, copy the weights file "
+            "(without its classifier, '..._notop.h5') to this machine and pass weights='PATH'. "
+            f"Received: {_first_line(error)}"
         ) from error
+
+
+def load_weights(encoder, network, weights, *, architecture, make_network=None):
+    """Read a weights file into an encoder: one of the network inside it, or of an encoder like it.
+
+    Args:
+        encoder: the encoder.
+        network: the network inside the encoder.
+        weights: path of an .h5, .weights.h5 or .keras file; None and "imagenet" read nothing.
+        architecture: name used in errors.
+        make_network: function that builds the network with its classifier, for files that hold one; or None.
+    """
+    if weights is None or weights == "imagenet":
+        return
+    path = os.fspath(weights)
+    if not os.path.isfile(path):
+        raise ValueError(
+            f"`weights` must be None, 'imagenet' or the path of a weights file of {architecture}. "
+            f"Received: weights={path!r}, which is not a file"
+        )
+    if make_network is not None and _holds_classifier(path):
+        _load_without_classifier(network, make_network(weights=None, include_top=True), path, architecture)
+        return
+    reasons = []
+    for model in (network, encoder):
+        try:
+            _load(model, path)
+            return
+        except Exception as error:
+            reasons.append(_first_line(error))
+    raise _misfit(network, path, architecture, reasons[0])
+
+
+def _load(model, path):
+    if path.endswith(".keras"):
+        model.set_weights(keras.saving.load_model(path).get_weights())
+        return
+    with warnings.catch_warnings():
+        # Keras warns about each part of a file that does not fit; the error that follows says it once.
+        warnings.simplefilter("ignore", UserWarning)
+        model.load_weights(path)
+
+
+def _load_without_classifier(network, whole, path, architecture):
+    try:
+        _load(whole, path)
+    except Exception as error:
+        raise _misfit(whole, path, architecture, _first_line(error)) from error
+    names = {layer.name for layer in network.layers}
+    trained = [layer for layer in whole.layers if layer.name in names]
+    for layer, source in zip(network.layers[1:], trained[1:], strict=True):
+        layer.set_weights(source.get_weights())
 
 
 def _holds_classifier(path):
@@ -69,12 +95,14 @@ def _holds_classifier(path):
     return "predictions" in names
 
 
-def _download(make_model, architecture):
-    try:
-        return make_model(weights="imagenet", include_top=False)
-    except Exception as error:
-        raise ValueError(
-            f"The ImageNet weights of {architecture} could not be fetched. With no network, copy the "
-            "'..._notop.h5' file of keras.applications to this machine and pass weights='PATH'. "
-            f"Received: {str(error).strip().splitlines()[0]}"
-        ) from error
+def _misfit(network, path, architecture, reason):
+    return ValueError(
+        f"The file {path!r} does not hold weights of {architecture}, which has {len(network.weights)} arrays and "
+        f"{network.count_params():,} numbers. Give the path of weights saved from {architecture}, or choose the "
+        f"encoder the file belongs to. Received: {reason}"
+    )
+
+
+def _first_line(error):
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

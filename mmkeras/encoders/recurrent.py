@@ -1,6 +1,7 @@
 """Recurrent text encoders."""
 
 import keras
+import numpy as np
 
 from mmkeras.encoders.contract import finish
 
@@ -109,7 +110,7 @@ def _recurrent(
     embedding = keras.layers.Embedding(vocabulary_size, embedding_dim, mask_zero=True, name="embedding")
     x = embedding(token_ids)
     if word_vectors is not None:
-        embedding.set_weights([word_vectors])
+        embedding.set_weights([np.asarray(word_vectors)])
     for index in range(num_layers):
         if dropout_rate:
             x = keras.layers.Dropout(dropout_rate, name=f"dropout_{index + 1}")(x)
@@ -128,7 +129,7 @@ def _embedding_shape(vocabulary_size, embedding_dim, word_vectors):
                 f"Received: vocabulary_size={vocabulary_size}"
             )
         return vocabulary_size, embedding_dim
-    shape = tuple(word_vectors.shape)
+    shape = np.shape(word_vectors)
     if len(shape) != 2 or vocabulary_size not in (None, shape[0]):
         raise ValueError(
             "`word_vectors` must be an array (vocabulary, dim) with one row per token id. "

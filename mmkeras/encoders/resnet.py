@@ -3,8 +3,8 @@
 import keras
 
 from mmkeras.encoders.contract import finish, normalization_layer
-from mmkeras.encoders.pretrained import load_pretrained, load_weights
-from mmkeras.layers import PixelScaling
+from mmkeras.encoders.pretrained import build_network, load_weights
+from mmkeras.layers import FrozenStatistics, PixelScaling
 
 
 def resnet50(*, weights=None, image_shape=(None, None, 3), frozen_statistics=None, pooling=None, name=None):
@@ -164,18 +164,17 @@ def _bottleneck(application, architecture, weights, image_shape, frozen_statisti
         shape = (224, 224, 3) if include_top else image_shape
         return application(weights=weights, include_top=include_top, input_shape=shape, name=architecture.lower())
 
-    network = load_pretrained(make_network, weights, architecture=architecture)
-    return _classic(network, "caffe", weights, image_shape, frozen_statistics, pooling, name)
+    return _classic(make_network, architecture, "caffe", weights, image_shape, frozen_statistics, pooling, name)
 
 
 def _basic(blocks, architecture, weights, image_shape, frozen_statistics, pooling, name):
     # keras-hub takes seconds to import, so only those who ask for one of its networks pay for it.
     import keras_hub
 
-    if weights == "imagenet":
-        network = keras_hub.models.ResNetBackbone.from_preset(f"resnet_{architecture[6:]}_imagenet")
-    else:
-        network = keras_hub.models.ResNetBackbone(
+    def make_network(*, weights, include_top):
+        if weights == "imagenet":
+            return keras_hub.models.ResNetBackbone.from_preset(f"resnet_{architecture[6:]}_imagenet")
+        return keras_hub.models.ResNetBackbone(
             input_conv_filters=[64],
             input_conv_kernel_sizes=[7],
             stackwise_num_filters=[64, 128, 256, 512],
@@ -185,14 +184,17 @@ def _basic(blocks, architecture, weights, image_shape, frozen_statistics, poolin
             image_shape=image_shape,
             name=architecture.lower(),
         )
-        if weights is not None:
-            load_weights(network, weights, architecture=architecture)
-    return _classic(network, "torch", weights, image_shape, frozen_statistics, pooling, name)
+
+    return _classic(make_network, architecture, "torch", weights, image_shape, frozen_statistics, pooling, name)
 
 
-def _classic(network, scaling, weights, image_shape, frozen_statistics, pooling, name):
+def _classic(make_network, architecture, scaling, weights, image_shape, frozen_statistics, pooling, name):
+    network = build_network(make_network, weights, architecture=architecture)
     frozen = weights is not None if frozen_statistics is None else frozen_statistics
+    run = FrozenStatistics(network, name="frozen_statistics") if frozen else network
     image = keras.Input(image_shape, name="image")
-    # training=False, once in the graph, keeps the stored statistics; scale and offset stay trainable.
-    options = {"training": False} if frozen else {}
-    return finish(image, network(PixelScaling(scaling, name="scaling")(image), **options), pooling=pooling, name=name)
+    encoder = finish(image, run(PixelScaling(scaling, name="scaling")(image)), pooling=pooling, name=name)
+    # The classifier's name tells full files apart, and only keras.applications has such files.
+    with_classifier = make_network if scaling == "caffe" else None
+    load_weights(encoder, network, weights, architecture=architecture, make_network=with_classifier)
+    return encoder

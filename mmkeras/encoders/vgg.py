@@ -3,7 +3,7 @@
 import keras
 
 from mmkeras.encoders.contract import finish, normalization_layer
-from mmkeras.encoders.pretrained import load_pretrained
+from mmkeras.encoders.pretrained import build_network, load_weights
 from mmkeras.layers import PixelScaling
 
 
@@ -96,6 +96,8 @@ def _classic(application, architecture, weights, image_shape, pooling, name):
         shape = (224, 224, 3) if include_top else image_shape
         return application(weights=weights, include_top=include_top, input_shape=shape, name=architecture.lower())
 
-    network = load_pretrained(make_network, weights, architecture=architecture)
+    network = build_network(make_network, weights, architecture=architecture)
     image = keras.Input(image_shape, name="image")
-    return finish(image, network(PixelScaling("caffe", name="scaling")(image)), pooling=pooling, name=name)
+    encoder = finish(image, network(PixelScaling("caffe", name="scaling")(image)), pooling=pooling, name=name)
+    load_weights(encoder, network, weights, architecture=architecture, make_network=make_network)
+    return encoder

@@ -34,12 +34,14 @@ def read_word_vectors(path: str, vocabulary: list[str], *, seed: int = 0) -> np.
             if len(parts) < 2 or (number == 1 and len(parts) == 2 and all(part.isdigit() for part in parts)):
                 continue
             dim = dim or len(parts) - 1
-            # Some files have words with spaces: the vector is the last `dim` parts.
-            row = rows.get(" ".join(parts[:-dim]))
-            if row is None:
+            # Some files have words with spaces: the vector is the last `dim` parts. A line cut short has too few.
+            word = " ".join(parts[:-dim]) if len(parts) > dim else parts[0]
+            if word not in rows:
                 continue
             try:
-                found[row] = np.asarray(parts[-dim:], dtype="float32")
+                if len(parts) <= dim:
+                    raise ValueError(f"{len(parts) - 1} numbers")
+                found[rows[word]] = np.asarray(parts[-dim:], dtype="float32")
             except ValueError as error:
                 raise ValueError(
                     f"{path}, line {number}: expected a word and {dim} numbers. Received: {line[:80]!r}"

@@ -13,6 +13,7 @@ from mmkeras.layers.concat_fusion import ConcatFusion
 from mmkeras.layers.conv_block import ConvBlock
 from mmkeras.layers.cross_modal_attention import CrossModalAttention
 from mmkeras.layers.flatten_frequency import FlattenFrequency
+from mmkeras.layers.frozen_statistics import FrozenStatistics
 from mmkeras.layers.fusion import Fusion
 from mmkeras.layers.gated_fusion import GatedFusion
 from mmkeras.layers.log_mel_spectrogram import LogMelSpectrogram
@@ -40,6 +41,7 @@ __all__ = [
     "ConvBlock",
     "CrossModalAttention",
     "FlattenFrequency",
+    "FrozenStatistics",
     "Fusion",
     "GatedFusion",
     "LogMelSpectrogram",

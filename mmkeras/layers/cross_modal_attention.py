@@ -28,7 +28,7 @@ class CrossModalAttention(keras.layers.Layer):
         context: tensor (batch, key, any size).
         query_mask: boolean tensor (batch, query); passed on to the output, padded queries are still computed.
         context_mask: boolean tensor (batch, key); padding gets no weight.
-        use_causal_mask: whether query i must not see keys after i.
+        use_causal_mask: whether a query must not see later keys; the last query sees the last key.
         return_attention_scores: whether to return the weights (batch, heads, query, key) as a second output.
 
     Output shape: (batch, query, dim), the shape of the query.

@@ -25,7 +25,8 @@ class PaddingMask(keras.layers.Layer):
     """
 
     def call(self, x):
-        return x
+        # A new tensor: on the same one, Keras would find the caller's mask and mark the caller's tensor.
+        return keras.ops.copy(x)
 
     def compute_mask(self, x, previous_mask=None):
         mask = ops.trailing_mask(x)

@@ -39,21 +39,23 @@ class PositionEmbedding(keras.layers.Layer):
         self.kind = kind
 
     def build(self, tokens_shape):
-        length, dim = tokens_shape[1:]
+        if len(tokens_shape) != 3 or tokens_shape[-1] is None:
+            raise ValueError(
+                f"PositionEmbedding expects tokens (batch, tokens, dim). Received: shape {tuple(tokens_shape)}"
+            )
         if self.kind == "sine":
             return
-        if length is not None and length > self.max_length:
-            raise ValueError(
-                f"PositionEmbedding has max_length={self.max_length} positions. Received: {length} tokens; "
-                "raise `max_length` or use kind='sine'."
-            )
+        self._check_length(tokens_shape[1])
         self._positions = self.add_weight(
-            shape=(self.max_length, dim), initializer=keras.initializers.RandomNormal(stddev=0.02), name="positions"
+            shape=(self.max_length, tokens_shape[-1]),
+            initializer=keras.initializers.RandomNormal(stddev=0.02),
+            name="positions",
         )
 
     def call(self, tokens):
         length = keras.ops.shape(tokens)[1]
         if self.kind == "learned":
+            self._check_length(tokens.shape[1])
             positions = keras.ops.convert_to_tensor(self._positions, dtype=tokens.dtype)[:length]
         else:
             positions = keras.ops.cast(self._waves(length, tokens.shape[-1]), tokens.dtype)
@@ -67,6 +69,13 @@ class PositionEmbedding(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "max_length": self.max_length, "kind": self.kind}
+
+    def _check_length(self, length):
+        if length is not None and length > self.max_length:
+            raise ValueError(
+                f"PositionEmbedding has max_length={self.max_length} positions. Received: {length} tokens; "
+                "raise `max_length`, cut the sequence, or use kind='sine'."
+            )
 
     def _waves(self, length, dim):
         rates = np.exp(-math.log(10000.0) * 2 * (np.arange(dim) // 2) / dim).astype("float32")

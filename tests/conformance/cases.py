@@ -92,6 +92,11 @@ def _strided_network():
     return keras.Model(x, keras.layers.Conv1D(8, 3, strides=2, padding="same", name="conv")(x), name="network")
 
 
+def _normalized():
+    x = keras.Input((4,), name="x")
+    return keras.Model(x, keras.layers.BatchNormalization(name="norm")(x), name="network")
+
+
 LAYERS = {
     "AddChannel": LayerCase(L.AddChannel, _TOKENS, masked=("tokens",)),
     "AttentionFusion": LayerCase(
@@ -139,6 +144,7 @@ LAYERS = {
         weights=7,
     ),
     "FlattenFrequency": LayerCase(L.FlattenFrequency, {"map": floats(BATCH, 6, 5, 2)}, masked=("map",)),
+    "FrozenStatistics": LayerCase(lambda: L.FrozenStatistics(_normalized()), {"x": floats(BATCH, 4)}, weights=4),
     "GatedFusion": LayerCase(
         lambda: L.GatedFusion(8, pooling="max", per_dimension=False), _TRIO, _fuse, masked=("text",), weights=2 * 2 + 2
     ),
