@@ -7,7 +7,7 @@ JAX_VENV := .venv-jax
 BIN := $(VENV)/bin
 TEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: help demo test test-all test-jax lint coverage wheel bench-layers bench-gpu clean
+.PHONY: help demo test test-all test-jax lint coverage wheel bench-layers bench-toy bench-gpu tables clean
 
 help:  ## Say what there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -22,7 +22,8 @@ test-all: $(VENV)/ready  ## Run the tests and their exhaustive tier
 	$(TEST) --slow
 
 test-jax: $(JAX_VENV)/ready  ## Run the tests on the JAX backend with TensorFlow blocked
-	KERAS_BACKEND=jax $(JAX_VENV)/bin/python -m pytest -n 2 --dist worksteal -p no:cacheprovider
+	KERAS_BACKEND=jax JAX_COMPILATION_CACHE_DIR=$(JAX_VENV)/cache JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 \
+	JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1 $(JAX_VENV)/bin/python -m pytest -n 2 --dist worksteal -p no:cacheprovider
 
 lint: $(VENV)/ready  ## Check style and format
 	$(BIN)/ruff check .
@@ -40,6 +41,12 @@ wheel: $(VENV)/ready  ## Build the wheel and install it into a clean environment
 
 bench-layers: $(VENV)/ready  ## Time the layers against Keras' own
 	$(BIN)/python benchmarks/layers.py --record
+
+bench-toy: $(VENV)/ready  ## Score the demo over three seeds
+	$(BIN)/python benchmarks/toy.py --seeds 3 --record
+
+tables: $(VENV)/ready  ## Fill the tables of README.md from benchmarks/results
+	$(BIN)/python benchmarks/tables.py
 
 bench-gpu: $(JAX_VENV)/ready  ## Time model.fit on an accelerator, JAX backend
 	KERAS_BACKEND=jax $(JAX_VENV)/bin/python benchmarks/gpu.py --record

@@ -136,7 +136,9 @@ def main(arguments=None):
     console.print(f"Reloaded in a fresh process, its predictions differ by {difference:.1e} at most.")
     result = {
         "test_accuracy": float(np.mean(scores[everything])),
+        "test_accuracy_std": float(np.std(scores[everything])),
         **{f"{row[0]}_accuracy": float(np.mean(scores[row])) for row in rows[1:]},
+        **{f"{row[0]}_accuracy_std": float(np.std(scores[row])) for row in rows[1:]},
         "reload_difference": difference,
         "seeds": options.seeds,
         "seconds": round(seconds),

@@ -52,6 +52,11 @@ class BackboneTokens(keras.layers.Layer):
     def compute_mask(self, x, previous_mask=None):
         return ops.stride_mask(ops.trailing_mask(x), self.stride)
 
+    def compute_output_shape(self, x_shape):
+        output = self.network.output
+        dim = (output["sequence_output"] if isinstance(output, dict) else output).shape[-1]
+        return (x_shape[0], None if x_shape[1] is None else -(-x_shape[1] // self.stride), dim)
+
     def get_config(self):
         return {
             **super().get_config(),

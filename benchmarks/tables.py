@@ -1,0 +1,102 @@
+"""Fill the tables of README.md from recorded results and from the code; `--check` only says whether they are current.
+
+python benchmarks/tables.py [--check]
+"""
+
+import argparse
+import json
+import pathlib
+import re
+import sys
+
+import mmkeras as mm
+
+ROOT = pathlib.Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+def recorded(name):
+    """Results and command of a recorded benchmark."""
+    record = json.loads((RESULTS / f"{name}.json").read_text())
+    return record["results"], record["command"]
+
+
+def table(header, rows):
+    """A markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def keys():
+    """The key table of `mm.keys`."""
+    rows = [
+        (
+            f"`{key.modality}`",
+            f"`{key.prepared}`",
+            f"`{key.serving}`",
+            f"(batch, {', '.join(key.shape)}) {key.dtype}",
+        )
+        for key in mm.keys.TABLE
+    ]
+    return table(("raw", "prepared", "serving", "shape of the prepared tensor"), rows)
+
+
+def demo():
+    """Scores of the toy demo beside controls and ceilings."""
+    found, command = recorded("toy")
+    world = mm.data.toy.ToyWorld(10, text_attributes=("owner", "colour", "count"))
+    rows = []
+    for name, key, modalities in (
+        ("image + text + audio, gated fusion", "test_accuracy", ("image", "text", "audio")),
+        ("image alone (control)", "image_accuracy", ("image",)),
+        ("text alone (control)", "text_accuracy", ("text",)),
+        ("audio alone (control)", "audio_accuracy", ("audio",)),
+    ):
+        spread = found.get(f"{key}_std")
+        score = f"{found[key]:.3f}" + (f" ± {spread:.3f}" if spread is not None else "")
+        rows.append((name, score, f"{world.ceiling('parcel', modalities):.3f}"))
+    note = f"Mean and deviation over {found['seeds']} seeds, fixed schedule, nothing selected: `{command}`."
+    return table(("trained on", "test accuracy", "best possible"), rows) + "\n\n" + note
+
+
+def layers():
+    """Ratios of the layer benchmark."""
+    found, command = recorded("layers")
+    names = {
+        "`CrossModalAttention`, `keras.layers.MultiHeadAttention`": "keras_multi_head_attention",
+        "the same, keys masked": "keras_multi_head_attention_masked",
+        "`GatedFusion`, the formula in two lines": "plain_formula",
+    }
+    rows = [
+        (
+            name,
+            f"{found[f'ratio_vs_{key}']:.2f}",
+            f"{found[f'ratio_vs_{key}_low']:.2f} to {found[f'ratio_vs_{key}_high']:.2f}",
+        )
+        for name, key in names.items()
+    ]
+    return table(("layer, peer", "ratio", "quartiles"), rows) + f"\n\nMade by `{command}` on two cores."
+
+
+def filled(text):
+    """README text with every table between its markers made anew."""
+    for name, make in (("demo", demo), ("keys", keys), ("layers", layers)):
+        block = re.compile(rf"<!-- {name} -->.*?<!-- /{name} -->", re.DOTALL)
+        text = block.sub(lambda _, name=name, make=make: f"<!-- {name} -->\n{make()}\n<!-- /{name} -->", text)
+    return text
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing; fail if a table is not current")
+    arguments = parser.parse_args()
+    readme = ROOT / "README.md"
+    before = readme.read_text()
+    after = filled(before)
+    if arguments.check:
+        sys.exit(0 if after == before else "README.md is not current: run python benchmarks/tables.py")
+    readme.write_text(after)
+
+
+if __name__ == "__main__":
+    main()
