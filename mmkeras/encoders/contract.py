@@ -1,5 +1,7 @@
 """What every encoder has in common: tokens out, optional pooling, one named input."""
 
+import math
+
 import keras
 
 from mmkeras.layers import Tokens, pooling_layer
@@ -28,13 +30,19 @@ def finish(inputs, tokens, *, pooling=None, name=None):
     >>> finish(signal, keras.layers.Dense(8)(signal), pooling="max").output_shape
     (None, 8)
     """
+    unnamed = [source.name for source in keras.tree.flatten(inputs) if source.name.startswith("keras_tensor")]
+    if unnamed:
+        raise ValueError(
+            "Name the input of an encoder by what it reads, as in keras.Input(shape, name='signal'): data, models and "
+            f"servers find it by that name. Received: inputs named {unnamed}"
+        )
     outputs = Tokens(name="tokens")(tokens)
     if pooling is not None:
         outputs = pooling_layer(pooling, name="pooling")(outputs)
     return keras.Model(inputs, outputs, name=name)
 
 
-def normalization_layer(normalization, *, name=None):
+def normalization_layer(normalization, channels, *, name=None):
     """Make the layer that a `normalization=` argument names; None stands for no layer."""
     if normalization not in NORMALIZATIONS:
         raise ValueError(f"`normalization` must be one of {NORMALIZATIONS}. Received: normalization={normalization!r}")
@@ -44,4 +52,4 @@ def normalization_layer(normalization, *, name=None):
         return keras.layers.BatchNormalization(name=name)
     if normalization == "layer":
         return keras.layers.LayerNormalization(name=name)
-    return keras.layers.GroupNormalization(8, name=name)
+    return keras.layers.GroupNormalization(math.gcd(8, channels), name=name)

@@ -105,6 +105,8 @@ def gru(
 def _recurrent(
     cell, vocabulary_size, units, embedding_dim, num_layers, bidirectional, dropout_rate, word_vectors, pooling, name
 ):
+    if num_layers < 1:
+        raise ValueError(f"`num_layers` must be a positive integer. Received: num_layers={num_layers}")
     vocabulary_size, embedding_dim = _embedding_shape(vocabulary_size, embedding_dim, word_vectors)
     token_ids = keras.Input((None,), dtype="int32", name="token_ids")
     embedding = keras.layers.Embedding(vocabulary_size, embedding_dim, mask_zero=True, name="embedding")

@@ -143,7 +143,7 @@ def _convolution(filters, stride, *, name, kernel_size=3):
 
 
 def _activate(x, normalization, name):
-    norm = normalization_layer(normalization, name=f"{name}_norm")
+    norm = normalization_layer(normalization, x.shape[-1], name=f"{name}_norm")
     x = x if norm is None else norm(x)
     return keras.layers.ReLU(name=f"{name}_relu")(x)
 

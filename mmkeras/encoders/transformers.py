@@ -74,7 +74,7 @@ def vision_transformer(
     >>> vision_transformer(image_shape=(32, 32, 3)).output_shape
     (None, 16, 128)
     """
-    if None in image_shape or image_shape[0] % patch_size or image_shape[1] % patch_size:
+    if patch_size < 1 or None in image_shape or image_shape[0] % patch_size or image_shape[1] % patch_size:
         raise ValueError(
             f"`image_shape` must have a height and a width that patch_size={patch_size} divides. "
             f"Received: image_shape={image_shape}"

@@ -84,7 +84,7 @@ def vgg(
             x = keras.layers.Conv2D(
                 width * 2**block, 3, padding="same", use_bias=normalization is None, name=f"{label}_convolution"
             )(x)
-            norm = normalization_layer(normalization, name=f"{label}_norm")
+            norm = normalization_layer(normalization, width * 2**block, name=f"{label}_norm")
             x = x if norm is None else norm(x)
             x = keras.layers.ReLU(name=f"{label}_relu")(x)
         x = keras.layers.MaxPooling2D(name=f"block{block + 1}_pool")(x)

@@ -18,6 +18,10 @@ class AddChannel(keras.layers.Layer):
     (2, 5, 4, 1)
     """
 
+    def __init__(self, **kwargs):
+        # It passes values on: rounding them is for the layer that computes with them.
+        super().__init__(autocast=False, **kwargs)
+
     def call(self, x):
         return keras.ops.expand_dims(x, axis=-1)
 

@@ -3,6 +3,7 @@
 import keras
 
 from mmkeras import ops
+from mmkeras.layers.sublayers import pass_trainable_on
 from mmkeras.layers.token_fusion import TokenFusion
 from mmkeras.layers.transformer_block import TransformerBlock
 
@@ -19,7 +20,8 @@ class AttentionFusion(TokenFusion):
     Args:
         num_layers: number of Transformer blocks.
         num_heads: number of attention heads.
-        dim: size of the tokens; None takes the smallest size among the encodings.
+        dim: size of the tokens; None takes the smallest size among the encodings, rounded up to a multiple of
+            `num_heads`.
         feedforward_dim: size of the hidden feed-forward layers; None takes 4 * dim.
         dropout_rate: share of values dropped in training.
 
@@ -43,7 +45,7 @@ class AttentionFusion(TokenFusion):
         self.dropout_rate = dropout_rate
 
     def build(self, encodings_shape):
-        count, dim = self.build_tokens(encodings_shape)
+        count, dim = self.build_tokens(encodings_shape, multiple_of=self.num_heads)
         self._modality = self.add_weight(
             shape=(count, dim), initializer=keras.initializers.RandomNormal(stddev=0.02), name="modality"
         )
@@ -61,16 +63,16 @@ class AttentionFusion(TokenFusion):
             block.build((None, None, dim))
         self._norm = keras.layers.LayerNormalization(dtype=self.dtype_policy, name="norm")
         self._norm.build((None, None, dim))
+        pass_trainable_on(self)
 
-    def call(self, encodings, presence=None, encodings_mask=None, mask=None, training=None):
-        masks = mask if encodings_mask is None else encodings_mask
+    def fuse(self, encodings, presence, masks, training):
         tokens, masks = self.tokens(encodings, presence, masks)
         modality = keras.ops.convert_to_tensor(self._modality, dtype=tokens[0].dtype)
         joined = keras.ops.concatenate([x + modality[index] for index, x in enumerate(tokens)], axis=1)
         attended_mask = ops.join_masks(tokens, masks)
         for block in self._blocks:
             joined = block(joined, mask=attended_mask, training=training)
-        return self._norm(joined)
+        return self._norm(joined), None
 
     def get_config(self):
         return {

@@ -3,6 +3,7 @@
 import keras
 
 from mmkeras import ops
+from mmkeras.layers.sublayers import pass_trainable_on
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
@@ -53,8 +54,10 @@ class AttentionPooling(keras.layers.Layer):
         self._hidden.build(tokens_shape)
         self._scores = keras.layers.Dense(self.num_heads, use_bias=False, dtype=self.dtype_policy, name="scores")
         self._scores.build((*tokens_shape[:-1], self.hidden_dim or dim))
+        pass_trainable_on(self)
 
     def call(self, tokens, mask=None, return_attention_scores=False):
+        tokens = ops.zero_padding(tokens, mask)
         scores = keras.ops.transpose(self._scores(self._hidden(tokens)), (0, 2, 1))  # (batch, head, token)
         weights = ops.masked_softmax(scores, None if mask is None else keras.ops.cast(mask, "bool")[:, None, :])
         head_dim = tokens.shape[-1] // self.num_heads

@@ -3,6 +3,7 @@
 import keras
 
 from mmkeras.layers.cross_modal_attention import CrossModalAttention
+from mmkeras.layers.sublayers import pass_trainable_on
 from mmkeras.layers.token_fusion import TokenFusion
 
 
@@ -18,15 +19,15 @@ class CoAttention(TokenFusion):
 
     Args:
         num_heads: number of attention heads.
-        dim: size of the tokens; None takes the smaller size of the two.
+        dim: size of the tokens; None takes the smaller size of the two, rounded up to a multiple of `num_heads`.
         gated: whether what was gathered passes a gate (see `CrossModalAttention`).
         dropout_rate: share of attention weights dropped in training.
 
     Call arguments:
         encodings: list or dict of two tensors (batch, tokens, dim) or (batch, dim).
         presence: list or dict of boolean tensors (batch,), or None.
-        return_attention_scores: whether to return the weights of both directions too, structured like the
-            encodings, each (batch, heads, own tokens, tokens of the other).
+        return_weights: whether to return the attention of both directions too, structured like the encodings, each
+            (batch, heads, own tokens, tokens of the other).
 
     Output shape: (batch, sum of tokens, dim), with the joined mask.
 
@@ -46,7 +47,7 @@ class CoAttention(TokenFusion):
         self.dropout_rate = dropout_rate
 
     def build(self, encodings_shape):
-        count, dim = self.build_tokens(encodings_shape)
+        count, dim = self.build_tokens(encodings_shape, multiple_of=self.num_heads)
         if count != 2:
             raise ValueError(f"CoAttention fuses exactly two encodings. Received: {count}")
         self._attentions = [
@@ -61,17 +62,9 @@ class CoAttention(TokenFusion):
         ]
         for attention in self._attentions:
             attention.build((None, None, dim), (None, None, dim))
+        pass_trainable_on(self)
 
-    def call(
-        self,
-        encodings,
-        presence=None,
-        encodings_mask=None,
-        mask=None,
-        return_attention_scores=False,
-        training=None,
-    ):
-        masks = mask if encodings_mask is None else encodings_mask
+    def fuse(self, encodings, presence, masks, training):
         tokens, masks = self.tokens(encodings, presence, masks)
         attended, scores = zip(
             *(
@@ -86,8 +79,7 @@ class CoAttention(TokenFusion):
             ),
             strict=True,
         )
-        joined = keras.ops.concatenate(attended, axis=1)
-        return (joined, self.restore(scores)) if return_attention_scores else joined
+        return keras.ops.concatenate(attended, axis=1), scores
 
     def get_config(self):
         return {

@@ -2,6 +2,7 @@
 
 import keras
 
+from mmkeras.layers.sublayers import pass_trainable_on
 from mmkeras.layers.vector_fusion import VectorFusion
 
 
@@ -31,8 +32,7 @@ class ConcatFusion(VectorFusion):
 
     def build(self, encodings_shape):
         self.build_vectors(encodings_shape, self.dim)
+        pass_trainable_on(self)
 
-    def call(self, encodings, presence=None, encodings_mask=None, mask=None):
-        masks = mask if encodings_mask is None else encodings_mask
-        vectors, _ = self.vectors(encodings, presence, masks)
-        return keras.ops.concatenate(vectors, axis=-1)
+    def fuse(self, encodings, presence, masks, training):
+        return keras.ops.concatenate(self.vectors(encodings, masks), axis=-1), None

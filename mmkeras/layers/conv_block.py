@@ -3,6 +3,7 @@
 import keras
 
 from mmkeras import ops
+from mmkeras.layers.sublayers import pass_trainable_on
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
@@ -35,10 +36,15 @@ class ConvBlock(keras.layers.Layer):
 
     def __init__(self, filters, kernel_size=3, *, stride=1, activation="relu", normalize=True, **kwargs):
         super().__init__(**kwargs)
+        if min(filters, kernel_size, stride) < 1:
+            raise ValueError(
+                "`filters`, `kernel_size` and `stride` must be positive integers. "
+                f"Received: filters={filters}, kernel_size={kernel_size}, stride={stride}"
+            )
         self.filters = filters
         self.kernel_size = kernel_size
         self.stride = stride
-        self.activation = activation
+        self.activation = keras.activations.get(activation)
         self.normalize = normalize
 
     def build(self, x_shape):
@@ -61,7 +67,7 @@ class ConvBlock(keras.layers.Layer):
         self._norm = keras.layers.LayerNormalization(dtype=self.dtype_policy, name="norm") if self.normalize else None
         if self.normalize:
             self._norm.build((*x_shape[:-1], self.filters))
-        self._activation = keras.activations.get(self.activation)
+        pass_trainable_on(self)
 
     def call(self, x, mask=None):
         left = (self.kernel_size - 1) // 2
@@ -71,7 +77,7 @@ class ConvBlock(keras.layers.Layer):
         x = self._convolution(x)
         if self.normalize:
             x = self._norm(x)
-        return ops.zero_padding(self._activation(x), ops.stride_mask(mask, self.stride))
+        return ops.zero_padding(self.activation(x), ops.stride_mask(mask, self.stride))
 
     def compute_mask(self, x, previous_mask=None):
         return ops.stride_mask(previous_mask, self.stride)
@@ -86,8 +92,6 @@ class ConvBlock(keras.layers.Layer):
             "filters": self.filters,
             "kernel_size": self.kernel_size,
             "stride": self.stride,
-            "activation": self.activation
-            if isinstance(self.activation, str | None)
-            else keras.activations.serialize(self.activation),
+            "activation": keras.activations.serialize(self.activation),
             "normalize": self.normalize,
         }

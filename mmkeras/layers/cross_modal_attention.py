@@ -3,6 +3,7 @@
 import keras
 
 from mmkeras import ops
+from mmkeras.layers.sublayers import pass_trainable_on
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
@@ -49,6 +50,8 @@ class CrossModalAttention(keras.layers.Layer):
         super().__init__(**kwargs)
         if num_heads < 1:
             raise ValueError(f"`num_heads` must be a positive integer. Received: num_heads={num_heads}")
+        if not 0.0 <= dropout_rate < 1.0:
+            raise ValueError(f"`dropout_rate` must lie in [0, 1). Received: dropout_rate={dropout_rate}")
         self.num_heads = num_heads
         self.head_dim = head_dim
         self.gated = gated
@@ -87,6 +90,7 @@ class CrossModalAttention(keras.layers.Layer):
             else None
         )
         self._dropout = keras.layers.Dropout(self.dropout_rate, dtype=self.dtype_policy)
+        pass_trainable_on(self)
 
     def call(
         self,
@@ -99,7 +103,7 @@ class CrossModalAttention(keras.layers.Layer):
         training=None,
     ):
         normed_query = self._query_norm(query) if self.normalize else query
-        normed_context = self._context_norm(context) if self.normalize else context
+        normed_context = ops.zero_padding(self._context_norm(context) if self.normalize else context, context_mask)
         mask = ops.attention_mask(
             keras.ops.shape(query)[1], keras.ops.shape(context)[1], context_mask=context_mask, causal=use_causal_mask
         )

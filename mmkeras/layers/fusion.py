@@ -6,9 +6,13 @@ import keras
 class Fusion(keras.layers.Layer):
     """Base of the layers that fit a fusion slot: several encodings in, one representation out.
 
-    Subclass it for a fusion of your own. `arrange` turns what the caller passed into three lists of equal length,
-    one entry per encoding in a fixed order; `build_encodings` does the same for shapes. What is left to write is
-    the maths.
+    Subclass it for a fusion of your own (or `VectorFusion`, `TokenFusion`, which do more of the work): call
+    `build_encodings` in `build` and write
+
+        fuse(self, encodings, presence, masks, training) -> fused, weights
+
+    on three lists of equal length, one entry per encoding in a fixed order, None where there is nothing. `weights` is
+    a list that says how much each modality counted, or None where the fusion has no such thing.
 
     Encodings come as a list, or as a dict by modality (taken in the order of its sorted keys). Each is a token
     sequence (batch, tokens, dim) or a vector (batch, dim), which counts as a sequence of one token.
@@ -25,7 +29,24 @@ class Fusion(keras.layers.Layer):
         presence: list or dict of boolean tensors (batch,), or None.
         encodings_mask: list or dict of boolean tensors (batch, tokens), filled in by Keras.
         mask: the same, filled in by Keras when `presence` is None.
+        return_weights: whether to return the weights too, structured like the encodings.
     """
+
+    def call(self, encodings, presence=None, encodings_mask=None, mask=None, training=None, return_weights=False):
+        masks = mask if encodings_mask is None else encodings_mask
+        fused, weights = self.fuse(*self.arrange(encodings, presence, masks), training)
+        if not return_weights:
+            return fused
+        if weights is None:
+            raise ValueError(f"{type(self).__name__} has no weights to show. Received: return_weights=True")
+        return fused, self.restore(weights)
+
+    def fuse(self, encodings, presence, masks, training):
+        """Fuse lists of encodings, presence flags and masks; return what was fused, and weights or None."""
+        raise NotImplementedError(f"{type(self).__name__} must define `fuse`.")
+
+    def compute_mask(self, encodings, previous_mask=None):
+        return None
 
     def build_encodings(self, encodings_shape):
         """Check the shapes of the encodings and return them as a list; call it first in `build`."""
@@ -45,7 +66,14 @@ class Fusion(keras.layers.Layer):
 
     def arrange(self, encodings, presence, masks):
         """Return encodings, presence flags and masks as lists in one order, None where there is nothing."""
-        return self._ordered(encodings), self._flags(presence, len(encodings)), self._masks(masks, len(encodings))
+        ordered = self._ordered(encodings)
+        batches = {x.shape[0] for x in ordered if x.shape[0] is not None}
+        if len(batches) > 1:
+            raise ValueError(
+                f"{type(self).__name__} fuses encodings of one batch. "
+                f"Received: batch sizes {[x.shape[0] for x in ordered]}"
+            )
+        return ordered, self._flags(presence, len(ordered)), self._masks(masks, len(ordered))
 
     def restore(self, values):
         """Give a list, one value per encoding, the structure the encodings came in."""

@@ -3,6 +3,7 @@
 import keras
 
 from mmkeras import ops
+from mmkeras.layers.sublayers import pass_trainable_on
 from mmkeras.layers.vector_fusion import VectorFusion
 
 
@@ -24,14 +25,14 @@ class GatedFusion(VectorFusion):
     Call arguments:
         encodings: list or dict of tensors (batch, tokens, dim) or (batch, dim).
         presence: list or dict of boolean tensors (batch,), or None.
-        return_gates: whether to return the gates too, structured like the encodings, each (batch, dim), or
+        return_weights: whether to return the gates too, structured like the encodings, each (batch, dim), or
             (batch, 1) without `per_dimension`.
 
     Output shape: (batch, dim).
 
     Example:
 
-    >>> fused, gates = GatedFusion()([ops.ones((2, 8)), ops.ones((2, 8))], return_gates=True)
+    >>> fused, gates = GatedFusion()([ops.ones((2, 8)), ops.ones((2, 8))], return_weights=True)
     >>> tuple(fused.shape), bool(ops.all(ops.isclose(gates[0] + gates[1], 1.0)))
     ((2, 8), True)
 
@@ -52,19 +53,16 @@ class GatedFusion(VectorFusion):
         num_gates = 1 if self._count == 2 else self._count
         self._gate = keras.layers.Dense(num_gates * self._gate_dim, dtype=self.dtype_policy, name="gate")
         self._gate.build((None, self._count * dim))
+        pass_trainable_on(self)
 
-    def call(self, encodings, presence=None, encodings_mask=None, mask=None, return_gates=False):
-        masks = mask if encodings_mask is None else encodings_mask
-        vectors, presence = self.vectors(encodings, presence, masks)
+    def fuse(self, encodings, presence, masks, training):
+        vectors = self.vectors(encodings, masks)
         logits = self._gate(keras.ops.concatenate(vectors, axis=-1))
         if self._count == 2:
             first = self._first_gate(logits, presence)
-            gates = [first, 1.0 - first]
-            fused = vectors[1] + first * (vectors[0] - vectors[1])
-        else:
-            gates = self._all_gates(logits, presence)
-            fused = sum(gate * vector for gate, vector in zip(gates, vectors, strict=True))
-        return (fused, self.restore(gates)) if return_gates else fused
+            return vectors[1] + first * (vectors[0] - vectors[1]), [first, 1.0 - first]
+        gates = self._all_gates(logits, presence)
+        return sum(gate * vector for gate, vector in zip(gates, vectors, strict=True)), gates
 
     def get_config(self):
         return {**super().get_config(), "per_dimension": self.per_dimension}

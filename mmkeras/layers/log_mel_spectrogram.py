@@ -36,7 +36,13 @@ class LogMelSpectrogram(keras.layers.Layer):
     def __init__(
         self, sample_rate=16000, *, num_mels=64, frame_length=512, stride=128, min_frequency=60.0, floor=1e-5, **kwargs
     ):
-        super().__init__(**kwargs)
+        # A waveform rounded to bfloat16 is noise to a Fourier transform: cast what comes out, not what goes in.
+        super().__init__(autocast=False, **kwargs)
+        if min(sample_rate, num_mels) < 1:
+            raise ValueError(
+                "`sample_rate` and `num_mels` must be positive integers. "
+                f"Received: sample_rate={sample_rate}, num_mels={num_mels}"
+            )
         if not 0 < stride <= frame_length:
             raise ValueError(
                 f"`stride` must lie in 1..frame_length={frame_length}, or samples go unheard. Received: stride={stride}"

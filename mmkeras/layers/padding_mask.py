@@ -24,6 +24,10 @@ class PaddingMask(keras.layers.Layer):
     [[True, True, True, False]]
     """
 
+    def __init__(self, **kwargs):
+        # It passes values on: rounding them is for the layer that computes with them.
+        super().__init__(autocast=False, **kwargs)
+
     def call(self, x):
         # A new tensor: on the same one, Keras would find the caller's mask and mark the caller's tensor.
         return keras.ops.copy(x)

@@ -35,7 +35,7 @@ class PixelScaling(keras.layers.Layer):
     """
 
     def __init__(self, mode="unit", **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)
         if mode not in _MODES:
             raise ValueError(f"`mode` must be one of {sorted(_MODES)}. Received: mode={mode!r}")
         self.mode = mode
@@ -48,13 +48,13 @@ class PixelScaling(keras.layers.Layer):
 
     def call(self, image):
         reverse, mean, deviation = _MODES[self.mode]
-        image = keras.ops.cast(image, self.compute_dtype)
+        image = keras.ops.cast(image, "float32")
         if reverse:
             image = keras.ops.flip(image, axis=-1)
         # One multiplication and one addition, with constants folded beforehand.
         scale = (1.0 / np.asarray(deviation)).astype("float32")
         offset = (-np.asarray(mean) / np.asarray(deviation)).astype("float32")
-        return image * keras.ops.cast(scale, image.dtype) + keras.ops.cast(offset, image.dtype)
+        return keras.ops.cast(image * scale + offset, self.compute_dtype)
 
     def compute_mask(self, image, previous_mask=None):
         return previous_mask

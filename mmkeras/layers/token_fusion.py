@@ -10,7 +10,7 @@ class TokenFusion(Fusion):
     """Base of the fusions that mix token sequences of one size and return the joined sequence with its mask.
 
     It projects every encoding whose size is not `dim` and turns vectors into sequences of one token. A subclass
-    calls `build_tokens` in `build` and `tokens` in `call`.
+    calls `build_tokens` in `build` and `tokens` in `fuse`.
 
     Args:
         dim: size of the tokens; None takes the smallest size among the encodings.
@@ -22,10 +22,18 @@ class TokenFusion(Fusion):
             raise ValueError(f"`dim` must be a positive integer or None. Received: dim={dim}")
         self.dim = dim
 
-    def build_tokens(self, encodings_shape):
-        """Create the projections; return how many encodings there are and the size of their tokens."""
+    def build_tokens(self, encodings_shape, *, multiple_of=1):
+        """Create the projections; return how many encodings there are and the size of their tokens.
+
+        Where `dim` is None, the smallest size is rounded up to a multiple of `multiple_of`, the number of heads.
+        """
         shapes = self.build_encodings(encodings_shape)
-        dim = self.dim or min(shape[-1] for shape in shapes)
+        dim = self.dim or -(-min(shape[-1] for shape in shapes) // multiple_of) * multiple_of
+        if dim % multiple_of:
+            raise ValueError(
+                f"{type(self).__name__} splits its tokens among num_heads={multiple_of} heads, so `dim` must be a "
+                f"multiple of that. Received: dim={dim}"
+            )
         self._projections = [
             None if shape[-1] == dim else keras.layers.Dense(dim, dtype=self.dtype_policy, name=f"projection_{index}")
             for index, shape in enumerate(shapes)
@@ -37,7 +45,6 @@ class TokenFusion(Fusion):
 
     def tokens(self, encodings, presence, masks):
         """Return token sequences (batch, tokens, dim), and which tokens may be attended to (None for all)."""
-        encodings, presence, masks = self.arrange(encodings, presence, masks)
         projected = [x if layer is None else layer(x) for x, layer in zip(encodings, self._projections, strict=True)]
         tokens = [self._sequence(x) for x in projected]
         allowed = ops.usable(presence)

@@ -3,6 +3,7 @@
 import keras
 
 from mmkeras.layers.cross_modal_attention import CrossModalAttention
+from mmkeras.layers.sublayers import pass_trainable_on
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
@@ -53,7 +54,7 @@ class TransformerBlock(keras.layers.Layer):
         self.feedforward_dim = feedforward_dim
         self.cross_attention = cross_attention
         self.causal = causal
-        self.activation = activation
+        self.activation = None if activation is None else keras.activations.get(activation)
         self.dropout_rate = dropout_rate
 
     def build(self, tokens_shape, context_shape=None):
@@ -79,10 +80,9 @@ class TransformerBlock(keras.layers.Layer):
         self._output_dense.build((*tokens_shape[:-1], hidden_dim))
         self._dropout = keras.layers.Dropout(self.dropout_rate, dtype=self.dtype_policy)
         self._activation = (
-            (lambda x: keras.ops.gelu(x, approximate=True))
-            if self.activation is None
-            else keras.activations.get(self.activation)
+            (lambda x: keras.ops.gelu(x, approximate=True)) if self.activation is None else self.activation
         )
+        pass_trainable_on(self)
 
     def call(self, tokens, context=None, mask=None, tokens_mask=None, context_mask=None, training=None):
         tokens_mask = mask if tokens_mask is None else tokens_mask
@@ -113,8 +113,6 @@ class TransformerBlock(keras.layers.Layer):
             "feedforward_dim": self.feedforward_dim,
             "cross_attention": self.cross_attention,
             "causal": self.causal,
-            "activation": keras.activations.serialize(keras.activations.get(self.activation))
-            if callable(self.activation)
-            else self.activation,
+            "activation": None if self.activation is None else keras.activations.serialize(self.activation),
             "dropout_rate": self.dropout_rate,
         }

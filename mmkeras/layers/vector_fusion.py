@@ -10,7 +10,7 @@ class VectorFusion(Fusion):
     """Base of the fusions that need one vector of one size per modality.
 
     It pools token sequences to vectors (padding left out) and projects every encoding whose size is not `dim`, so
-    that no encoder has to match another. A subclass calls `build_vectors` in `build` and `vectors` in `call`.
+    that no encoder has to match another. A subclass calls `build_vectors` in `build` and `vectors` in `fuse`.
 
     Args:
         dim: size every encoding is brought to; None takes the smallest among them.
@@ -50,17 +50,13 @@ class VectorFusion(Fusion):
             return self.dim
         return min(shape[-1] for shape in self.build_encodings(encodings_shape))
 
-    def vectors(self, encodings, presence, masks):
-        """Return a list of vectors (batch, dim) and the presence flags in the same order."""
-        encodings, presence, masks = self.arrange(encodings, presence, masks)
+    def vectors(self, encodings, masks):
+        """Return one vector (batch, dim) per encoding."""
         pooled = [
             x if pooling is None else pooling(x, mask=mask)
             for x, mask, pooling in zip(encodings, masks, self._poolings, strict=True)
         ]
-        return [x if layer is None else layer(x) for x, layer in zip(pooled, self._projections, strict=True)], presence
-
-    def compute_mask(self, encodings, previous_mask=None):
-        return None
+        return [x if layer is None else layer(x) for x, layer in zip(pooled, self._projections, strict=True)]
 
     def get_config(self):
         return {**super().get_config(), "dim": self.dim, "pooling": self.pooling}

@@ -5,6 +5,7 @@ import math
 import keras
 
 from mmkeras import ops
+from mmkeras.layers.sublayers import pass_trainable_on
 from mmkeras.layers.vector_fusion import VectorFusion
 
 
@@ -17,8 +18,8 @@ class WeightedFusion(VectorFusion):
     others grow to sum to one; where nothing is present, all count.
 
     Args:
-        fixed_weights: one positive number per modality (list, or dict by modality), scaled to sum to one; None learns
-            them.
+        fixed_weights: one positive number per modality, a dict for a dict of encodings (as in a task) or a list for
+            a list, scaled to sum to one; None learns them.
         dim: size of the fused vector; None takes the smallest size among the encodings.
         pooling: how a token sequence becomes a vector: `"avg"`, `"max"`, `"last"` or `"attention"`.
 
@@ -48,13 +49,15 @@ class WeightedFusion(VectorFusion):
 
     def build(self, encodings_shape):
         count = len(self.build_vectors(encodings_shape, self.smallest_dim(encodings_shape)))
+        pass_trainable_on(self)
         if self.fixed_weights is None:
             self._logits = self.add_weight(shape=(count,), initializer="zeros", name="logits")
             return
-        if isinstance(self.fixed_weights, dict) and set(self.fixed_weights) != set(self._names or ()):
+        by_name = isinstance(self.fixed_weights, dict)
+        if by_name != (self._names is not None) or (by_name and set(self.fixed_weights) != set(self._names)):
             raise ValueError(
-                f"WeightedFusion has weights for {sorted(self.fixed_weights)} and encodings for "
-                f"{self._names or 'a list'}; give both the same keys. Received: fixed_weights={self.fixed_weights}"
+                "WeightedFusion takes a dict of weights for a dict of encodings, with the same keys, and a list for a "
+                f"list; the encodings are {self._names or 'a list'}. Received: fixed_weights={self.fixed_weights}"
             )
         if len(self.fixed_weights) != count:
             raise ValueError(
@@ -63,17 +66,15 @@ class WeightedFusion(VectorFusion):
             )
         self._logits = [math.log(value) for value in self._ordered(self.fixed_weights)]
 
-    def call(self, encodings, presence=None, encodings_mask=None, mask=None, return_weights=False):
-        masks = mask if encodings_mask is None else encodings_mask
-        vectors, presence = self.vectors(encodings, presence, masks)
+    def fuse(self, encodings, presence, masks, training):
+        vectors = self.vectors(encodings, masks)
         logits = keras.ops.convert_to_tensor(self._logits, dtype=vectors[0].dtype)[None, :]
         allowed = ops.usable(presence)
         if allowed is not None:
             logits = keras.ops.broadcast_to(logits, keras.ops.shape(allowed))
         weights = ops.masked_softmax(logits, allowed)
         columns = [weights[:, index : index + 1] for index in range(len(vectors))]
-        fused = sum(weight * vector for weight, vector in zip(columns, vectors, strict=True))
-        return (fused, self.restore(columns)) if return_weights else fused
+        return sum(weight * vector for weight, vector in zip(columns, vectors, strict=True)), columns
 
     def get_config(self):
         return {**super().get_config(), "fixed_weights": self.fixed_weights}

@@ -26,10 +26,14 @@ class WhisperScaling(keras.layers.Layer):
     [2.0, 1.0, 0.0]
     """
 
+    def __init__(self, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+
     def call(self, spectrogram):
+        spectrogram = keras.ops.cast(spectrogram, "float32")
         decades = spectrogram * (1.0 / math.log(10.0))
         valid = ops.trailing_mask(spectrogram)[..., None]
         # 1e-10 is Whisper's own floor before the logarithm.
         decades = keras.ops.where(valid, decades, -10.0 * keras.ops.ones_like(decades))
         loudest = keras.ops.max(decades, axis=(1, 2), keepdims=True)
-        return (keras.ops.maximum(decades, loudest - 8.0) + 4.0) * 0.25
+        return keras.ops.cast((keras.ops.maximum(decades, loudest - 8.0) + 4.0) * 0.25, self.compute_dtype)

@@ -24,6 +24,10 @@ class ZeroAbsent(keras.layers.Layer):
     [[5.0], [0.0]]
     """
 
+    def __init__(self, **kwargs):
+        # It passes values on: rounding them is for the layer that computes with them.
+        super().__init__(autocast=False, **kwargs)
+
     def call(self, inputs):
         x, present = inputs
         return keras.ops.where(ops.broadcast_flag(present, x), x, keras.ops.zeros_like(x))

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import keras
 
-from mmkeras.keys import prepared_key, presence_key
-from mmkeras.layers import ModalityDropout, NullEmbedding, ZeroAbsent
+from mmkeras.keys import PRESENT, prepared_key, presence_key
+from mmkeras.layers import Fusion, ModalityDropout, NullEmbedding, ZeroAbsent
 
 
 class Branches(NamedTuple):
@@ -24,6 +24,11 @@ def check_encoders(encoders):
             f"Received: encoders={encoders}"
         )
     for modality, encoder in encoders.items():
+        if not modality.isidentifier() or modality.endswith(PRESENT):
+            raise ValueError(
+                "A modality is named like a Python variable, and '_present' at the end is kept for presence flags. "
+                f"Received: {modality!r}"
+            )
         if not isinstance(encoder, keras.Model) or not getattr(encoder, "inputs", None):
             raise ValueError(
                 f"The encoder of {modality!r} must be a functional keras.Model, as the builders in mm.encoders return. "
@@ -35,6 +40,15 @@ def check_encoders(encoders):
                 f"with mm.encoders.finish. Received: outputs of shapes {[x.shape for x in encoder.outputs]}"
             )
     return dict(encoders)
+
+
+def check_fusion(fusion):
+    """Return the fusion, or raise an error that says what fits the slot."""
+    if fusion is not None and not isinstance(fusion, Fusion):
+        raise ValueError(
+            f"`fusion` must be a fusion layer, such as mm.layers.GatedFusion(), or None. Received: fusion={fusion!r}"
+        )
+    return fusion
 
 
 def encode_modalities(encoders, *, optional=(), modality_dropout_rate=0.0):
@@ -52,6 +66,8 @@ def encode_modalities(encoders, *, optional=(), modality_dropout_rate=0.0):
     Returns:
         `Branches`.
     """
+    if isinstance(optional, str):
+        raise ValueError(f"`optional` must be a list or tuple of names. Received: optional={optional!r}")
     unknown = sorted(set(optional) - set(encoders))
     if unknown:
         raise ValueError(
@@ -66,7 +82,9 @@ def encode_modalities(encoders, *, optional=(), modality_dropout_rate=0.0):
     flags = {name: keras.Input((), dtype="bool", name=presence_key(name)) for name in encoders if name in optional}
     presence = flags
     if modality_dropout_rate:
-        presence = ModalityDropout(modality_dropout_rate, name="modality_dropout")(flags)
+        # With a modality that is always there, all optional ones may go at once.
+        keep_one = len(flags) == len(encoders)
+        presence = ModalityDropout(modality_dropout_rate, keep_one=keep_one, name="modality_dropout")(flags)
     for modality, encoder in encoders.items():
         sources = [
             keras.Input(source.shape[1:], dtype=source.dtype, name=prepared_key(modality, source.name))
@@ -75,6 +93,7 @@ def encode_modalities(encoders, *, optional=(), modality_dropout_rate=0.0):
         inputs.extend(sources)
         wrapped = keras.Model(encoder.inputs, encoder.outputs, name=f"{modality}_encoder")
         if modality in presence:
+            _check_statistics(modality, encoder)
             sources = [ZeroAbsent(name=f"{source.name}_or_zero")([source, presence[modality]]) for source in sources]
         encoding = wrapped(sources)
         encoding = encoding[0] if isinstance(encoding, list) else encoding
@@ -82,3 +101,21 @@ def encode_modalities(encoders, *, optional=(), modality_dropout_rate=0.0):
             encoding = NullEmbedding(name=f"{modality}_or_null")([encoding, presence[modality]])
         encodings[modality] = encoding
     return Branches([*inputs, *flags.values()], encodings, dict(presence))
+
+
+def _check_statistics(modality, encoder):
+    live = list(_live_statistics(encoder))
+    if live:
+        raise ValueError(
+            f"The encoder of {modality!r} may get absent inputs, whose zeros would enter its batch statistics "
+            f"({live[0]!r} and {len(live) - 1} more). Build it with frozen_statistics=True, or with "
+            "normalization='group'; or set `trainable = False` on those layers."
+        )
+
+
+def _live_statistics(layer):
+    if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable:
+        yield layer.name
+    elif isinstance(layer, keras.Model):
+        for part in layer.layers:
+            yield from _live_statistics(part)

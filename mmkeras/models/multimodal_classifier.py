@@ -1,9 +1,11 @@
 """Several modalities in, a label out."""
 
+import numbers
+
 import keras
 
 from mmkeras.layers import GatedFusion, pooling_layer
-from mmkeras.models.branches import check_encoders, encode_modalities
+from mmkeras.models.branches import check_encoders, check_fusion, encode_modalities
 from mmkeras.models.task import Task
 
 
@@ -62,6 +64,7 @@ class MultimodalClassifier(Task):
     ):
         # === Layers ===
         encoders = check_encoders(encoders)
+        fusion = check_fusion(fusion)
         num_classes = _num_classes(classes)
         if len(encoders) > 1 and fusion is None:
             fusion = GatedFusion(name="fusion")
@@ -82,38 +85,25 @@ class MultimodalClassifier(Task):
         super().__init__(inputs=branches.inputs, outputs={"label": head(dropout(fused))}, **kwargs)
 
         # === Config ===
+        self._policy = keras.config.dtype_policy()
         self.encoders = encoders
         self.fusion = fusion
-        self.classes = classes
+        self.classes = num_classes if isinstance(classes, numbers.Integral) else list(classes)
         self.multi_label = multi_label
         self.dropout_rate = dropout_rate
         self.optional = tuple(optional)
         self.modality_dropout_rate = modality_dropout_rate
         self.preprocessor = preprocessor
 
-    def compile(self, optimizer="auto", loss="auto", metrics="auto", **kwargs):
-        """Configure training; everything left out gets a sensible default.
+    def default_loss(self):
+        if self.multi_label:
+            return keras.losses.BinaryCrossentropy()
+        return keras.losses.SparseCategoricalCrossentropy()
 
-        Args:
-            optimizer: `"auto"` takes Adam at 1e-3.
-            loss: `"auto"` takes sparse categorical crossentropy (integer labels), or binary crossentropy for
-                multi-label tasks (multi-hot labels).
-            metrics: `"auto"` takes accuracy, or per-class binary accuracy and the macro F1 score.
-            **kwargs: whatever else `keras.Model.compile` takes.
-        """
-        if optimizer == "auto":
-            optimizer = keras.optimizers.Adam(1e-3)
-        if loss == "auto":
-            loss = (
-                keras.losses.BinaryCrossentropy() if self.multi_label else keras.losses.SparseCategoricalCrossentropy()
-            )
-        if metrics == "auto":
-            metrics = (
-                [keras.metrics.BinaryAccuracy(name="accuracy"), keras.metrics.F1Score("macro", 0.5, name="f1")]
-                if self.multi_label
-                else [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
-            )
-        super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
+    def default_metrics(self):
+        if self.multi_label:
+            return [keras.metrics.BinaryAccuracy(name="accuracy"), keras.metrics.F1Score("macro", 0.5, name="f1")]
+        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
 
     def targets(self, x, y):
         return (y if y is None or isinstance(y, dict) else {"label": y}), None
@@ -128,8 +118,8 @@ class MultimodalClassifier(Task):
             For one record a dict with `label` (its most probable class; for a multi-label task `labels`, all with
             at least even odds) and `probabilities` by class; for a list of records a list of such dicts.
         """
-        probabilities = keras.ops.convert_to_numpy(self.predict_on_batch(self.prepare(records))["label"])
-        names = list(range(self.classes)) if isinstance(self.classes, int) else list(self.classes)
+        probabilities = self.predict_records(records)["label"]
+        names = list(range(self.classes)) if isinstance(self.classes, int) else self.classes
         answers = []
         for row in probabilities:
             by_class = {name: float(value) for name, value in zip(names, row, strict=True)}
@@ -144,7 +134,7 @@ class MultimodalClassifier(Task):
         return {
             **super().get_config(),
             "fusion": keras.saving.serialize_keras_object(self.fusion),
-            "classes": self.classes if isinstance(self.classes, int) else list(self.classes),
+            "classes": self.classes,
             "multi_label": self.multi_label,
             "dropout_rate": self.dropout_rate,
             "modality_dropout_rate": self.modality_dropout_rate,
@@ -152,8 +142,9 @@ class MultimodalClassifier(Task):
 
 
 def _num_classes(classes):
-    count = classes if isinstance(classes, int) else len(classes)
-    names = () if isinstance(classes, int) else tuple(classes)
+    counted = isinstance(classes, numbers.Integral)
+    count = int(classes) if counted else len(classes)
+    names = () if counted else tuple(classes)
     if isinstance(classes, str) or count < 2 or len(set(names)) < len(names):
         raise ValueError(
             "`classes` must be a number of classes of at least 2, or a list of at least two different names. "

@@ -1,9 +1,11 @@
 """The base of every task."""
 
+import copy
+
 import keras
 import numpy as np
 
-from mmkeras.keys import PRESENT
+from mmkeras.keys import PRESENT, prepared_key, presence_key
 
 # Height, width or length that stands in for an absent modality when nothing says how large it would be.
 _FILLER_SIZE = 32
@@ -14,10 +16,11 @@ class Task(keras.Model):
 
     A subclass builds its graph in the constructor (layers, functional model, config), calls
     `super().__init__(inputs, outputs)` with a list of named inputs and a dict of per-sample outputs, and says in
-    `targets` what its loss compares. It is fed dicts: keys it does not use are ignored, a missing one is an error,
-    a missing presence flag means present.
+    `targets` what its loss compares, in `default_loss` and `default_metrics` what `compile()` takes. It sets
+    `encoders`, `optional` and `preprocessor`, the arguments every task has.
 
-    Subclasses set `encoders`, `optional` and `preprocessor`, the arguments every task has.
+    A task is fed dicts. Keys it does not use are ignored, a missing one is an error, a missing presence flag means
+    present, and an optional modality that is left out altogether is absent.
     """
 
     # Keras checks inputs in `__call__`, and on JAX trains through `call` alone: both complete what they are given.
@@ -26,6 +29,34 @@ class Task(keras.Model):
 
     def call(self, inputs, training=None, mask=None):
         return super().call(self._complete(inputs), training=training, mask=mask)
+
+    def compile(self, optimizer="auto", loss="auto", metrics="auto", **kwargs):
+        """Configure training; everything left out gets a sensible default.
+
+        Args:
+            optimizer: `"auto"` takes Adam at 1e-3.
+            loss: `"auto"` takes the task's own.
+            metrics: `"auto"` takes the task's own, weighted by sample weights; with a loss of your own, accuracy in
+                the form that fits it.
+            **kwargs: whatever else `keras.Model.compile` takes.
+        """
+        if optimizer == "auto":
+            optimizer = keras.optimizers.Adam(1e-3)
+        if metrics == "auto":
+            metrics = None
+            if "weighted_metrics" not in kwargs:
+                kwargs["weighted_metrics"] = self.default_metrics() if loss == "auto" else ["accuracy"]
+        super().compile(
+            optimizer=optimizer, loss=self.default_loss() if loss == "auto" else loss, metrics=metrics, **kwargs
+        )
+
+    def default_loss(self):
+        """Return the loss of `compile()`; None for a task that computes its own."""
+        return None
+
+    def default_metrics(self):
+        """Return the list of metrics of `compile()`."""
+        return []
 
     def targets(self, x, y):
         """Return what the loss and the metrics compare with the outputs, and its sample weight.
@@ -45,13 +76,23 @@ class Task(keras.Model):
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         y, sample_weight = self._targets(x, y, sample_weight)
+        if y is None:
+            return self.get_metrics_result()
         return super().compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+
+    def get_metrics_result(self):
+        compiled = self._compile_metrics
+        if compiled is None or compiled.built:
+            return super().get_metrics_result()
+        # Compiled metrics never saw a target; the loss and whatever the task tracks itself remain.
+        return {metric.name: metric.result() for metric in self.metrics if metric is not compiled}
 
     def prepare(self, records):
         """Turn raw records into a batch of inputs.
 
         With a preprocessor, records are raw (paths, bytes, strings, arrays). Without one they hold arrays under the
-        names of the inputs, without a batch axis. An optional modality may be left out or None.
+        names of the inputs, without a batch axis. An optional modality may be left out or None, or be declared absent
+        by its flag.
 
         Args:
             records: one record (a dict) or a list of them.
@@ -64,15 +105,37 @@ class Task(keras.Model):
             raise ValueError("At least one record is needed. Received: an empty list")
         if self.preprocessor is not None:
             return self.preprocessor(records)
+        for row, record in enumerate(records):
+            self._check_keys(row, record)
         batch = {}
         for tensor in self.inputs:
             if tensor.name.endswith(PRESENT):
-                modality = tensor.name.removesuffix(PRESENT)
-                keys = self._keys_of(modality)
-                batch[tensor.name] = np.array([all(r.get(key) is not None for key in keys) for r in records])
+                keys = self._keys_of(tensor.name.removesuffix(PRESENT))
+                batch[tensor.name] = np.array(
+                    [bool(r.get(tensor.name, True)) and all(r.get(key) is not None for key in keys) for r in records]
+                )
             else:
                 batch[tensor.name] = self._stack(records, tensor)
         return batch
+
+    def predict_records(self, records, *, batch_size=32):
+        """Predict for raw records, a batch at a time.
+
+        Args:
+            records: one record (a dict) or a list of them.
+            batch_size: how many records are prepared and predicted together.
+
+        Returns:
+            Dict of arrays, one row per record.
+        """
+        records = [records] if isinstance(records, dict) else list(records)
+        batches = [
+            self.predict_on_batch(self.prepare(records[start : start + batch_size]))
+            for start in range(0, max(1, len(records)), batch_size)
+        ]
+        return {
+            name: np.concatenate([keras.ops.convert_to_numpy(batch[name]) for batch in batches]) for name in batches[0]
+        }
 
     def get_config(self):
         names = {}
@@ -82,24 +145,31 @@ class Task(keras.Model):
             names[modality] = keras.saving.serialize_keras_object(encoder) if same == modality else same
         return {
             "name": self.name,
-            "trainable": self.trainable,
             "encoders": names,
             "optional": list(self.optional),
             "preprocessor": keras.saving.serialize_keras_object(self.preprocessor),
+            # Not arguments, but state a task must not lose: what is frozen, and what it computes in.
+            "frozen_weights": [index for index, weight in enumerate(self.weights) if not weight.trainable],
+            "dtype": keras.saving.serialize_keras_object(self._policy),
         }
 
     @classmethod
     def from_config(cls, config):
-        config = dict(config)
-        encoders = {}
-        for modality, value in config.pop("encoders").items():
-            same = isinstance(value, str)
-            encoders[modality] = encoders[value] if same else keras.saving.deserialize_keras_object(value)
-        parts = {
-            key: keras.saving.deserialize_keras_object(value) if isinstance(value, dict) else value
-            for key, value in config.items()
-        }
-        return cls(encoders, **parts)
+        config = copy.deepcopy(config)
+        frozen = set(config.pop("frozen_weights", ()))
+        policy = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(keras.saving.deserialize_keras_object(config.pop("dtype", policy)))
+        try:
+            encoders = {}
+            for modality, value in config.pop("encoders").items():
+                same = isinstance(value, str)
+                encoders[modality] = encoders[value] if same else keras.saving.deserialize_keras_object(value)
+            task = cls(encoders, **{key: _deserialized(value) for key, value in config.items()})
+        finally:
+            keras.config.set_dtype_policy(policy)
+        for index, weight in enumerate(task.weights):
+            weight.trainable = index not in frozen
+        return task
 
     def compile_from_config(self, config):
         # Keras restores only models whose `compile` is its own; ours takes the same arguments.
@@ -108,18 +178,27 @@ class Task(keras.Model):
             self.optimizer.build(self.trainable_variables)
 
     def _complete(self, inputs):
+        """Inputs as a list in the model's order: Keras would sort the keys of a dict."""
         if not isinstance(inputs, dict):
             return inputs
-        missing = [tensor.name for tensor in self.inputs if tensor.name not in inputs]
-        required = [name for name in missing if not name.endswith(PRESENT)]
-        if required:
+        given = {name: np.asarray(x) if isinstance(x, list | tuple | int | float) else x for name, x in inputs.items()}
+        absent = [modality for modality in self.optional if not any(key in given for key in self._keys_of(modality))]
+        names = [tensor.name for tensor in self.inputs if not tensor.name.endswith(PRESENT)]
+        missing = [name for name in names if name not in given and self._input_modality[name] not in absent]
+        if missing or all(name not in given for name in names):
             raise ValueError(
-                f"{type(self).__name__} '{self.name}' misses inputs {required}; it takes "
+                f"{type(self).__name__} '{self.name}' misses inputs {missing or names}; it takes "
                 f"{[tensor.name for tensor in self.inputs]}. Received: keys {sorted(inputs)}"
             )
-        given = {tensor.name: inputs[tensor.name] for tensor in self.inputs if tensor.name not in missing}
-        present = _always(next(iter(given.values())))
-        return {tensor.name: given.get(tensor.name, present) for tensor in self.inputs}
+        like = given[next(name for name in names if name in given)]
+        for tensor in self.inputs:
+            modality = tensor.name.removesuffix(PRESENT)
+            if tensor.name.endswith(PRESENT) and (modality in absent or tensor.name not in given):
+                given[tensor.name] = _constant(like, (), modality not in absent, "bool")
+            elif tensor.name not in given:
+                shape = tuple(size or _FILLER_SIZE for size in tensor.shape[1:])
+                given[tensor.name] = _constant(like, shape, 0, tensor.dtype)
+        return [given[tensor.name] for tensor in self.inputs]
 
     def _targets(self, x, y, sample_weight):
         y, own_weight = self.targets(x, y)
@@ -128,35 +207,74 @@ class Task(keras.Model):
         return y, own_weight if sample_weight is None else own_weight * sample_weight
 
     def _keys_of(self, modality):
-        return [name for name in self._input_modality if self._input_modality[name] == modality]
+        return [prepared_key(modality, source.name) for source in self.encoders[modality].inputs]
 
     @property
     def _input_modality(self):
-        names = iter(tensor.name for tensor in self.inputs)
-        return {next(names): modality for modality, encoder in self.encoders.items() for _ in encoder.inputs}
+        return {key: modality for modality in self.encoders for key in self._keys_of(modality)}
+
+    def _check_keys(self, row, record):
+        for modality in self.encoders:
+            keys = self._keys_of(modality)
+            if modality in record and modality not in keys:
+                raise ValueError(
+                    f"Record {row} has {modality!r}, but without a preprocessor this task takes prepared arrays under "
+                    f"{keys}. Prepare it, or build the task with `preprocessor=`. Received: keys {sorted(record)}"
+                )
+        flags = {presence_key(modality) for modality in self.optional}
+        unknown = sorted(key for key in record if key.endswith(PRESENT) and key not in flags)
+        if unknown:
+            raise ValueError(
+                f"Record {row} has the presence flags {unknown}; only optional modalities have one, here "
+                f"{sorted(flags)}. Received: keys {sorted(record)}"
+            )
 
     def _stack(self, records, tensor):
         values = [record.get(tensor.name) for record in records]
-        given = [np.asarray(value) for value in values if value is not None]
-        absent = self._input_modality[tensor.name] in self.optional
-        if len(given) < len(values) and not absent:
+        given = [value for value in values if value is not None]
+        if len(given) < len(values) and self._input_modality[tensor.name] not in self.optional:
             row = next(index for index, value in enumerate(values) if value is None)
             raise ValueError(
                 f"Record {row} has no {tensor.name!r}, which {type(self).__name__} needs: add it, or build the task "
                 f"with it in `optional`. Received: keys {sorted(records[row])}"
             )
-        fallback = tuple(size or _FILLER_SIZE for size in tensor.shape[1:])
-        filler = np.zeros(given[0].shape if given else fallback)
-        filled = [filler if value is None else value for value in values]
-        shapes = sorted({np.shape(value) for value in filled})
+        raw = [value for value in given if isinstance(value, str | bytes)]
+        if raw:
+            raise ValueError(
+                f"{tensor.name!r} takes arrays; raw records need a task with `preprocessor=`. Received: {raw[0][:80]!r}"
+            )
+        arrays = [np.asarray(value) for value in given]
+        shape = arrays[0].shape if arrays else tuple(size or _FILLER_SIZE for size in tensor.shape[1:])
+        filler = np.zeros(shape)
+        filled = [filler if value is None else np.asarray(value) for value in values]
+        shapes = sorted({array.shape for array in filled})
         if len(shapes) > 1:
             raise ValueError(
                 f"The arrays under {tensor.name!r} must have one shape to make a batch. Received: shapes {shapes}"
             )
+        if len(shape) != len(tensor.shape) - 1:
+            raise ValueError(
+                f"{tensor.name!r} of one record has the shape {tuple(tensor.shape[1:])}, without a batch axis. "
+                f"Received: shape {shape}"
+            )
         return np.stack(filled).astype(tensor.dtype)
 
 
-def _always(x):
-    """A true flag for each sample of `x`, an array if it is one and a tensor otherwise."""
-    first = x[(slice(None), *[0] * (len(x.shape) - 1))]
-    return np.ones_like(first, dtype="bool") if isinstance(x, np.ndarray) else keras.ops.ones_like(first, dtype="bool")
+def _constant(like, shape, value, dtype):
+    """A constant with one row per sample of `like`: an array if that is one, a tensor otherwise."""
+    if isinstance(like, np.ndarray):
+        return np.full((len(like), *shape), value, dtype=dtype)
+    first = like[(slice(None), *[0] * (len(like.shape) - 1))]
+    ones = keras.ops.ones_like(first, dtype=dtype if dtype != "bool" else "int32")
+    rows = keras.ops.reshape(ones, (-1, *[1] * len(shape))) * keras.ops.full((1, *shape), int(value), dtype=ones.dtype)
+    return keras.ops.cast(keras.ops.reshape(rows, (-1, *shape)), dtype)
+
+
+def _deserialized(value):
+    if isinstance(value, dict) and "class_name" in value:
+        return keras.saving.deserialize_keras_object(value)
+    if isinstance(value, dict):
+        return {key: _deserialized(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_deserialized(item) for item in value]
+    return value

@@ -38,7 +38,8 @@ class LayerCase:
     """How to make a layer with non-default arguments, what to feed it, what it must hold.
 
     `call` maps a dict of tensors to the layer's output. Inputs named in `masked` carry a mask whose last two
-    positions are padding in the second row. `weights` is the exact number of weight arrays.
+    positions are padding in the second row. `weights` is the exact number of weight arrays. A layer that `passes_on`
+    leaves values in the dtype they came in.
     """
 
     make: Callable[[], keras.layers.Layer]
@@ -46,8 +47,7 @@ class LayerCase:
     call: Callable | None = None
     masked: tuple = ()
     weights: int = 0
-    exported: bool = True
-    name: str = ""
+    passes_on: bool = False
 
     def __call__(self, layer, x):
         if self.call is not None:
@@ -98,7 +98,7 @@ def _normalized():
 
 
 LAYERS = {
-    "AddChannel": LayerCase(L.AddChannel, _TOKENS, masked=("tokens",)),
+    "AddChannel": LayerCase(L.AddChannel, _TOKENS, masked=("tokens",), passes_on=True),
     "AttentionFusion": LayerCase(
         lambda: L.AttentionFusion(2, 2, dim=8, feedforward_dim=12, dropout_rate=0.1),
         _TRIO,
@@ -164,7 +164,7 @@ LAYERS = {
     "NullEmbedding/vector": LayerCase(
         L.NullEmbedding, {"encoding": floats(BATCH, 8), "present": FLAGS}, _pack, weights=1
     ),
-    "PaddingMask": LayerCase(L.PaddingMask, _TOKENS),
+    "PaddingMask": LayerCase(L.PaddingMask, _TOKENS, passes_on=True),
     "PixelScaling": LayerCase(lambda: L.PixelScaling("caffe"), {"image": pixels()}),
     "PositionEmbedding": LayerCase(lambda: L.PositionEmbedding(9), _TOKENS, masked=("tokens",), weights=1),
     "PositionEmbedding/sine": LayerCase(lambda: L.PositionEmbedding(kind="sine"), _TOKENS, masked=("tokens",)),
@@ -190,7 +190,9 @@ LAYERS = {
     ),
     "WeightedFusion/learned": LayerCase(L.WeightedFusion, _PAIR, _fuse_list, masked=("text",), weights=3),
     "WhisperScaling": LayerCase(L.WhisperScaling, {"spectrogram": floats(BATCH, 6, 4)}),
-    "ZeroAbsent": LayerCase(L.ZeroAbsent, {"x": floats(BATCH, 6, 8), "present": FLAGS}, _pack, masked=("x",)),
+    "ZeroAbsent": LayerCase(
+        L.ZeroAbsent, {"x": floats(BATCH, 6, 8), "present": FLAGS}, _pack, masked=("x",), passes_on=True
+    ),
 }
 # Bases have no behaviour of their own to check; `pooling_layer` makes layers that have cases.
 LAYERS_WITHOUT_CASE = {"Fusion", "VectorFusion", "TokenFusion", "pooling_layer"}
