@@ -89,7 +89,11 @@ def save_and_reload(world, task, folder):
     x, _ = world.arrays("test", inputs=tuple(INPUTS.values()), label="parcel")
     x = {name: values[:64] for name, values in x.items()}
     np.savez(data, **x)
-    subprocess.run([sys.executable, "-c", RELOAD, str(path), str(data), str(answers)], check=True)
+    finished = subprocess.run(
+        [sys.executable, "-c", RELOAD, str(path), str(data), str(answers)], capture_output=True, text=True, check=False
+    )
+    if finished.returncode:
+        raise RuntimeError(f"The fresh process could not use {path}:\n{finished.stderr}")
     difference = float(np.abs(np.load(answers) - task.predict(x, verbose=0)["label"]).max())
     data.unlink()
     answers.unlink()
@@ -119,7 +123,7 @@ def main(arguments=None):
                     task = trained
     path, difference = save_and_reload(world, task, pathlib.Path(options.out))
 
-    table = Table(title="Sorting parcels: shape is seen, material is heard, owner is read (36 classes)")
+    table = Table(title="Sorting parcels into 36 classes")
     table.add_column("trained on", no_wrap=True)
     table.add_column("test accuracy", justify="right")
     table.add_column("best possible", justify="right")
@@ -130,6 +134,7 @@ def main(arguments=None):
         table.add_row(name, f"{np.mean(scores[row]):.3f}{spread}", f"{ceiling:.3f}")
     console.print(table)
     seconds = time.perf_counter() - started
+    console.print("Shape is seen, material is heard, owner is read; each makes one part of the class.")
     console.print("Tested on combinations of attributes that training never showed.")
     console.print(f"{options.samples} scenes, {options.seeds} seed(s), {seconds:.0f} s in all.")
     console.print(f"Saved to {path}")

@@ -19,7 +19,7 @@ class Task(keras.Model):
     `targets` what its loss compares, in `default_loss` and `default_metrics` what `compile()` takes. It sets
     `encoders`, `optional` and `preprocessor`, the arguments every task has.
 
-    A task is fed dicts. Keys it does not use are ignored, a missing one is an error, a missing presence flag means
+    A task is fed dicts. Keys it does not use are ignored (JAX wants numbers in them), a missing one is an error, a missing flag means
     present, and an optional modality that is left out altogether is absent.
     """
 
