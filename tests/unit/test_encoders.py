@@ -197,7 +197,7 @@ class TestWeightsFiles:
 
     @pytest.mark.slow
     def test_no_such_file_for_a_network_of_keras_hub(self, tmp_path):
-        with pytest.raises(ValueError, match=r"missing.h5'.*ResNet18"):
+        with pytest.raises(ValueError, match=r"ResNet18.*missing.h5"):
             E.resnet18(weights=str(tmp_path / "missing.h5"), image_shape=SHAPE)
 
 
