@@ -3,6 +3,7 @@
 import keras
 
 from mmkeras import ops
+from mmkeras.layers.inputs import check_batch
 from mmkeras.layers.sublayers import pass_trainable_on
 
 
@@ -57,6 +58,7 @@ class AttentionPooling(keras.layers.Layer):
         pass_trainable_on(self)
 
     def call(self, tokens, mask=None, return_attention_scores=False):
+        check_batch(self, {"tokens": tokens})
         tokens = ops.zero_padding(tokens, mask)
         scores = keras.ops.transpose(self._scores(self._hidden(tokens)), (0, 2, 1))  # (batch, head, token)
         weights = ops.masked_softmax(scores, None if mask is None else keras.ops.cast(mask, "bool")[:, None, :])

@@ -3,6 +3,7 @@
 import keras
 
 from mmkeras import ops
+from mmkeras.layers.inputs import check_batch
 from mmkeras.layers.sublayers import pass_trainable_on
 
 
@@ -102,6 +103,7 @@ class CrossModalAttention(keras.layers.Layer):
         return_attention_scores=False,
         training=None,
     ):
+        check_batch(self, {"query": query, "context": context})
         normed_query = self._query_norm(query) if self.normalize else query
         normed_context = ops.zero_padding(self._context_norm(context) if self.normalize else context, context_mask)
         mask = ops.attention_mask(

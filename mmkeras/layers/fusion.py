@@ -2,6 +2,8 @@
 
 import keras
 
+from mmkeras.layers.inputs import check_batch
+
 
 class Fusion(keras.layers.Layer):
     """Base of the layers that fit a fusion slot: several encodings in, one representation out.
@@ -67,12 +69,8 @@ class Fusion(keras.layers.Layer):
     def arrange(self, encodings, presence, masks):
         """Return encodings, presence flags and masks as lists in one order, None where there is nothing."""
         ordered = self._ordered(encodings)
-        batches = {x.shape[0] for x in ordered if x.shape[0] is not None}
-        if len(batches) > 1:
-            raise ValueError(
-                f"{type(self).__name__} fuses encodings of one batch. "
-                f"Received: batch sizes {[x.shape[0] for x in ordered]}"
-            )
+        names = self._names or [f"encodings[{index}]" for index in range(len(ordered))]
+        check_batch(self, dict(zip(names, ordered, strict=True)))
         return ordered, self._flags(presence, len(ordered)), self._masks(masks, len(ordered))
 
     def restore(self, values):

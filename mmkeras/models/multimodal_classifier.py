@@ -85,7 +85,6 @@ class MultimodalClassifier(Task):
         super().__init__(inputs=branches.inputs, outputs={"label": head(dropout(fused))}, **kwargs)
 
         # === Config ===
-        self._policy = keras.config.dtype_policy()
         self.encoders = encoders
         self.fusion = fusion
         self.classes = num_classes if isinstance(classes, numbers.Integral) else list(classes)

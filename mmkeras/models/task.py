@@ -19,9 +19,19 @@ class Task(keras.Model):
     `targets` what its loss compares, in `default_loss` and `default_metrics` what `compile()` takes. It sets
     `encoders`, `optional` and `preprocessor`, the arguments every task has.
 
-    A task is fed dicts. Keys it does not use are ignored (JAX wants numbers in them), a missing one is an error, a missing flag means
-    present, and an optional modality that is left out altogether is absent.
+    A task is fed dicts. Keys it does not use are ignored (JAX wants numbers in them), a missing one is an error, a
+    missing flag means present, and an optional modality that is left out altogether is absent. It computes in the
+    dtype policy under which it was built, `keras.config.set_dtype_policy`, also where it is loaded.
     """
+
+    def __init__(self, *args, **kwargs):
+        if "dtype" in kwargs:
+            raise ValueError(
+                "A task and its encoders compute in one dtype policy: set it by keras.config.set_dtype_policy before "
+                f"building them. Received: dtype={kwargs['dtype']!r}"
+            )
+        super().__init__(*args, **kwargs)
+        self._policy = keras.config.dtype_policy()
 
     # Keras checks inputs in `__call__`, and on JAX trains through `call` alone: both complete what they are given.
     def __call__(self, inputs, *args, **kwargs):

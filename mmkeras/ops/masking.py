@@ -176,4 +176,9 @@ def broadcast_flag(flag, x):
     >>> tuple(broadcast_flag(ops.array([True, False]), ops.zeros((2, 5, 8))).shape)
     (2, 1, 1)
     """
+    if None not in (flag.shape[0], x.shape[0]) and flag.shape[0] != x.shape[0]:
+        raise ValueError(
+            f"A presence flag is needed for each sample, {x.shape[0]} in all. Received: flags of shape "
+            f"{tuple(flag.shape)}"
+        )
     return ops.reshape(ops.cast(flag, "bool"), (-1, *([1] * (len(x.shape) - 1))))

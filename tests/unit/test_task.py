@@ -80,6 +80,10 @@ class TestDtype:
         }
         assert keras.config.dtype_policy().name == "float32"
 
+    def test_one_dtype_for_all(self):
+        with pytest.raises(ValueError, match="set_dtype_policy.*dtype='mixed_bfloat16'"):
+            classifier(dtype="mixed_bfloat16")
+
     def test_a_tone_stays_a_tone_in_mixed_precision(self):
         """Rounding the waveform to bfloat16 would raise the silence between the tone's bins by several nats."""
         tone = 0.3 * np.sin(2 * np.pi * 440 / 8000 * np.arange(8000, dtype="float32"))[None].astype("float32")
