@@ -81,7 +81,7 @@ class TestDtype:
         assert keras.config.dtype_policy().name == "float32"
 
     def test_one_dtype_for_all(self):
-        with pytest.raises(ValueError, match="set_dtype_policy.*dtype='mixed_bfloat16'"):
+        with pytest.raises(ValueError, match=r"set_dtype_policy.*dtype='mixed_bfloat16'"):
             classifier(dtype="mixed_bfloat16")
 
     def test_a_tone_stays_a_tone_in_mixed_precision(self):
