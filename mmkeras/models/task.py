@@ -166,7 +166,7 @@ class Task(keras.Model):
     @classmethod
     def from_config(cls, config):
         config = copy.deepcopy(config)
-        frozen = set(config.pop("frozen_weights", ()))
+        frozen = config.pop("frozen_weights", None)
         policy = keras.config.dtype_policy()
         keras.config.set_dtype_policy(keras.saving.deserialize_keras_object(config.pop("dtype", policy)))
         try:
@@ -177,8 +177,9 @@ class Task(keras.Model):
             task = cls(encoders, **{key: _deserialized(value) for key, value in config.items()})
         finally:
             keras.config.set_dtype_policy(policy)
-        for index, weight in enumerate(task.weights):
-            weight.trainable = index not in frozen
+        if frozen is not None:
+            for index, weight in enumerate(task.weights):
+                weight.trainable = index not in frozen
         return task
 
     def compile_from_config(self, config):
