@@ -65,5 +65,5 @@ $(JAX_VENV)/ready: setup.cfg constraints.txt
 	@test -n "$(PYTHON)" || { echo "mmkeras needs Python 3.11 or 3.12 on the PATH (or make PYTHON=...)"; exit 1; }
 	$(PYTHON) -m venv $(JAX_VENV)
 	$(JAX_VENV)/bin/python -m pip install --quiet --upgrade --constraint constraints.txt pip
-	$(JAX_VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,jax]'
+	$(JAX_VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@

@@ -1,6 +1,6 @@
 """mmkeras: multimodal learning in Keras, from a folder of files to a served model."""
 
-from mmkeras import data, encoders, keys, layers, models, ops
+from mmkeras import data, encoders, keys, layers, models, ops, preprocessing
 from mmkeras.version import __version__
 
-__all__ = ["__version__", "data", "encoders", "keys", "layers", "models", "ops"]
+__all__ = ["__version__", "data", "encoders", "keys", "layers", "models", "ops", "preprocessing"]

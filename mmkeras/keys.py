@@ -63,6 +63,31 @@ def prepared_key(modality: str, encoder_input: str) -> str:
     return f"{modality}_{encoder_input}"
 
 
+def serving_key(modality: str, encoder_input: str) -> str:
+    """Name the tensor in which a server receives `modality` raw.
+
+    Args:
+        modality: e.g. `"question"`.
+        encoder_input: the name of the encoder's own input, e.g. `"token_ids"`.
+
+    Returns:
+        The serving key.
+
+    Example:
+
+    >>> serving_key("image", "image"), serving_key("question", "token_ids"), serving_key("left", "image")
+    ('image_bytes', 'question', 'left_bytes')
+    """
+    prepared = prepared_key(modality, encoder_input)
+    for key in TABLE:
+        if key.prepared == prepared:
+            return key.serving
+    for key in TABLE:
+        if key.prepared == encoder_input:
+            return key.serving.replace(key.modality, modality) if key.modality in key.serving else modality + "_bytes"
+    return modality
+
+
 def presence_key(modality: str) -> str:
     """Name the flag that says, per sample, whether `modality` is there: `"text"` -> `"text_present"`."""
     return modality + PRESENT

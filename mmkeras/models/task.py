@@ -1,11 +1,13 @@
 """The base of every task."""
 
 import copy
+import warnings
 
 import keras
 import numpy as np
 
 from mmkeras.keys import PRESENT, prepared_key, presence_key
+from mmkeras.preprocessing.preprocessor import Preprocessor
 
 # Height, width or length that stands in for an absent modality when nothing says how large it would be.
 _FILLER_SIZE = 32
@@ -59,6 +61,17 @@ class Task(keras.Model):
         super().compile(
             optimizer=optimizer, loss=self.default_loss() if loss == "auto" else loss, metrics=metrics, **kwargs
         )
+
+    def fit(self, x=None, y=None, *args, **kwargs):
+        if not type(x).__module__.startswith("tensorflow.python.data"):
+            return super().fit(x, y, *args, **kwargs)
+        # Keras warns that it does not shuffle a dataset whenever its own default is left as it is, and calls an epoch
+        # interrupted that has fewer batches than the last, as where a broken sample was skipped (and named).
+        kwargs.setdefault("shuffle", False)
+        with warnings.catch_warnings():
+            if kwargs.get("steps_per_epoch") is None:
+                warnings.filterwarnings("ignore", "Your input ran out of data")
+            return super().fit(x, y, *args, **kwargs)
 
     def default_loss(self):
         """Return the loss of `compile()`; None for a task that computes its own."""
@@ -146,6 +159,23 @@ class Task(keras.Model):
         return {
             name: np.concatenate([keras.ops.convert_to_numpy(batch[name]) for batch in batches]) for name in batches[0]
         }
+
+    @property
+    def preprocessor(self):
+        """What turns raw records into inputs, or None."""
+        return self._preprocessor
+
+    @preprocessor.setter
+    def preprocessor(self, preprocessor):
+        if isinstance(preprocessor, Preprocessor):
+            missing = [key for key in self._input_modality if key not in preprocessor.inputs]
+            if missing or set(preprocessor.optional) != set(self.optional):
+                raise ValueError(
+                    f"The preprocessor must make {sorted(self._input_modality)} and have the task's optional "
+                    f"modalities, {sorted(self.optional)}. Received: one that makes {sorted(preprocessor.inputs)} with "
+                    f"optional={sorted(preprocessor.optional)}"
+                )
+        self._preprocessor = preprocessor
 
     def get_config(self):
         names = {}

@@ -1,0 +1,1 @@
+"""Files of pictures, sound and video, opened in Python."""

@@ -1,0 +1,1 @@
+"""Readers: files in their public layout -> records."""

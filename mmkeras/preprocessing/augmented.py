@@ -1,0 +1,53 @@
+"""Augmentation in the pipeline: which transformation runs on which tensor of a batch, with which seed."""
+
+import keras
+
+
+def augmenter(preprocessor, augment, seed):
+    """Make the function that adds augmentation to a dataset of batches.
+
+    Args:
+        preprocessor: the Preprocessor, which knows the keys.
+        augment: dict modality -> transformation or list of them. Keras layers are called with `training=True`, all
+            others with a seed of their own for every batch. Under `"modalities"` stand those that take the whole batch.
+        seed: integer.
+
+    Returns:
+        Function dataset -> dataset.
+    """
+    import tensorflow as tf
+
+    steps = []
+    for modality, given in augment.items():
+        transformations = given if isinstance(given, (list, tuple)) else [given]
+        known = [name for name, part in preprocessor.parts.items() if part.kind is not None]
+        if modality not in (*known, "modalities"):
+            raise ValueError(f"`augment` names modalities, here {known}, or 'modalities'. Received: {modality!r}")
+        wrong = [step for step in transformations if not callable(step)]
+        if wrong:
+            raise ValueError(f"`augment` takes Keras layers and augmentations for {modality!r}. Received: {wrong}")
+        key = None if modality == "modalities" else preprocessor.key(modality)
+        steps += [(key, transformation) for transformation in transformations]
+
+    def transformed(batch, number):
+        batch = dict(batch)
+        for index, (key, step) in enumerate(steps):
+            own_seed = tf.stack([tf.cast(number % (2**31), "int32"), index])
+            if key is None:
+                batch = step(batch, own_seed)
+            elif isinstance(step, keras.layers.Layer):
+                batch[key] = tf.cast(step(batch[key], training=True), batch[key].dtype)
+            else:
+                batch[key] = tf.ensure_shape(step(batch[key], own_seed), batch[key].shape)
+        return batch
+
+    def apply(dataset):
+        numbers = tf.data.Dataset.random(seed + 1, rerandomize_each_iteration=True)
+        # Keras layers hold random state: one after the other, or the order of batches would change what they draw.
+        stateful = any(isinstance(step, keras.layers.Layer) for _, step in steps)
+        workers = None if stateful else tf.data.AUTOTUNE
+        return tf.data.Dataset.zip(dataset, numbers).map(
+            tf.autograph.experimental.do_not_convert(transformed), num_parallel_calls=workers
+        )
+
+    return apply
