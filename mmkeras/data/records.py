@@ -28,6 +28,7 @@ class Records(Sequence):
 
     Attributes:
         problems: list of `Problem(where, reason, key)`.
+        splits: dict of row numbers of the official split, or None.
 
     Example:
 
@@ -55,7 +56,7 @@ class Records(Sequence):
         self.name = name
         self.problems = Problems(name) if problems is None else problems
         self.notes = tuple(notes)
-        self._splits = None if splits is None else {key: np.asarray(rows, "int64") for key, rows in splits.items()}
+        self.splits = None if splits is None else {key: np.asarray(rows, "int64") for key, rows in splits.items()}
 
     def __len__(self):
         return len(self._source)
@@ -113,7 +114,7 @@ class Records(Sequence):
 
     def map(self, function: Callable[[dict], dict]) -> "Records":
         """Records as `function` changes them, each when it is asked for. Pickles if the function does."""
-        return self._with(sources.Mapped(self._source, function), splits=self._splits)
+        return self._with(sources.Mapped(self._source, function), splits=self.splits)
 
     def filter(self, keep: Callable[[dict], bool]) -> "Records":
         """The records for which `keep(record)` is true; reads every record."""
@@ -164,10 +165,10 @@ class Records(Sequence):
 
     def official_split(self) -> tuple["Records", "Records", "Records"]:
         """The set's own split, always `(train, val, test)`; a part it lacks here is empty, and says so."""
-        if self._splits is None:
+        if self.splits is None:
             raise ValueError(f"{self.name} has no official split here: use `.split(0.8, 0.1)`, with `by=` for groups")
         return tuple(
-            self._pick(self._splits.get(part, []), note=part if part in self._splits else f"no {part} part here")
+            self._pick(self.splits.get(part, []), note=part if part in self.splits else f"no {part} part here")
             for part in SPLITS
         )
 
@@ -188,7 +189,7 @@ class Records(Sequence):
             found[value] = row
         rows = [found.get(value, -1) for value in self.column(on)]
         note = f"joined on {on!r}: {sum(row < 0 for row in rows)} of {len(rows)} without a match"
-        return self._with(sources.Merged(self._source, other, rows), note=note, splits=self._splits)
+        return self._with(sources.Merged(self._source, other, rows), note=note, splits=self.splits)
 
     def pair(self, shuffle: str | Sequence[str], *, by: str | None = None, label: str = "label", seed: int = 0):
         """Every record twice: as it is, labelled `"match"`, and with keys of another record, `"no-match"`.

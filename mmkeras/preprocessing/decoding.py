@@ -8,6 +8,7 @@ FITS = ("stretch", "crop", "pad")
 # long, but the directory with the orientation comes first.
 _EXIF_BYTES = 8192
 _MAX_ENTRIES = 64
+_JPEG = b"\xff\xd8"
 _ORIENTATION = 0x0112
 
 
@@ -23,20 +24,25 @@ def decode_image(data, size=None):
     """
     tf = require_tensorflow("Decoding pictures")
 
-    def jpeg():
-        # Most pictures carry no tag: they pass one comparison and take the short way.
-        has_exif = tf.strings.regex_full_match(tf.strings.substr(data, 0, 64), r"\C*Exif\C*")
-        return tf.cond(has_exif, turned_jpeg, lambda: _decode_jpeg(data, size))
-
     def turned_jpeg():
         orientation = _orientation(data)
         turned_size = None if size is None else tf.where(orientation >= 5, size[::-1], size)
         return _upright(_decode_jpeg(data, turned_size), orientation)
 
-    def other():
-        return tf.io.decode_image(data, channels=3, expand_animations=False)
+    @tf.autograph.experimental.do_not_convert
+    def other(data):
+        return tf.cond(
+            tf.equal(tf.strings.substr(data, 0, 2), _JPEG),
+            turned_jpeg,
+            lambda: tf.io.decode_image(data, channels=3, expand_animations=False),
+        )
 
-    image = tf.cond(tf.equal(tf.strings.substr(data, 0, 2), b"\xff\xd8"), jpeg, other)
+    # An EXIF block stands at the beginning, or behind the JFIF block of fixed length. Most pictures have none and take
+    # the short way; the long way is a function of its own, or its operations would be visited one by one all the same.
+    start, exif, exif_after_jfif = tf.unstack(tf.strings.substr(data, [0, 6, 24], [2, 4, 4]))
+    plain = tf.equal(start, _JPEG) & tf.not_equal(exif, b"Exif") & tf.not_equal(exif_after_jfif, b"Exif")
+    apart = tf.function(other, experimental_attributes={"_noinline": True}, autograph=False)
+    image = tf.cond(plain, lambda: _decode_jpeg(data, size), lambda: apart(data))
     return tf.ensure_shape(image, (None, None, 3))
 
 

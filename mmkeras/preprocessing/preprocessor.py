@@ -29,7 +29,7 @@ class Preprocessor:
     Example:
 
     >>> records = mm.data.from_arrays(text=["a dog", "a cat", "two dogs"], label=["one", "one", "two"])
-    >>> pre = Preprocessor(text=Text(length=5), label=Label()).adapt(records)
+    >>> pre = Preprocessor(text=mm.preprocessing.Text(length=5), label=mm.preprocessing.Label()).adapt(records)
     >>> pre([records[0], records[2]])["token_ids"].tolist()
     [[2, 4, 6, 3, 0], [2, 8, 7, 3, 0]]
     >>> pre["label"].classes

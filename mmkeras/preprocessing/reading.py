@@ -202,6 +202,6 @@ def _given(record, modality):
     value = record.get(modality)
     if value is None or (isinstance(value, (bytes, list, tuple)) and not len(value)):
         return None
-    if isinstance(value, float) and np.isnan(value):
+    if isinstance(value, (float, np.floating)) and np.isnan(value):
         return None
     return value

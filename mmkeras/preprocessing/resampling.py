@@ -37,9 +37,9 @@ def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
     (160,)
     """
     samples = np.asarray(samples, "float32")
+    if min(rate, new_rate) < 1 or rate != int(rate) or new_rate != int(new_rate):
+        raise ValueError(f"Sample rates must be positive integers. Received: {rate} and {new_rate}")
     rate, new_rate = int(rate), int(new_rate)
-    if min(rate, new_rate) < 1:
-        raise ValueError(f"Sample rates must be positive. Received: {rate} and {new_rate}")
     if rate == new_rate:
         return samples
     up, down, cutoff, half = _ratio(rate, new_rate)

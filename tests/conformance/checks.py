@@ -168,10 +168,10 @@ def documented_arguments(documented):
     return set(re.findall(r"^ {4}\**(\w+):", match.group(1), re.MULTILINE)) if match else set()
 
 
-def check_docstring(documented, parameters):
-    """`Args:` names exactly the parameters."""
+def check_docstring(documented, parameters, *, with_example=True):
+    """`Args:` names exactly the parameters, and an example follows."""
     assert documented_arguments(documented) == set(parameters)
-    assert ">>> " in inspect.getdoc(documented), "no runnable example"
+    assert not with_example or ">>> " in inspect.getdoc(documented), "no runnable example"
 
 
 def _comparable(value):

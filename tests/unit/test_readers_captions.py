@@ -244,6 +244,13 @@ def test_flickr30k(tmp_path, photos, write_captions, name, split):
     check_captions_and_split(read_flickr30k(tmp_path))
 
 
+def test_karpathy_split_of_another_name_is_an_error(tmp_path):
+    write_photos(tmp_path / "Images")
+    write_karpathy(tmp_path / "dataset_flickr30k.json", ("train", "train", "rest"))
+    with pytest.raises(ValueError, match=r"dataset_flickr30k\.json, images\[2\]: `split` takes .*Received: 'rest'"):
+        read_flickr30k(tmp_path)
+
+
 def test_flickr8k_photos_elsewhere_and_parts_that_are_absent(tmp_path):
     write_photos(tmp_path / "photos")
     write_tokens(tmp_path / "set/Flickr8k.token.txt")

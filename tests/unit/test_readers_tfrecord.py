@@ -230,6 +230,26 @@ def test_shard_that_lost_whole_records_is_named(tmp_path):
 
 
 @pytest.mark.tensorflow
+def test_file_that_ends_within_a_length_is_named(tmp_path):
+    (shard,) = write_tfrecord(numbered(2), tmp_path / "set", num_shards=1)
+    data = pathlib.Path(shard).read_bytes()
+    (tmp_path / "cut.tfrecord").write_bytes(data[: len(data) // 2 + 5])
+    with pytest.warns(UserWarning, match=r"cut\.tfrecord, record 1 \(from 0\): the file ends within the length"):
+        assert ids(read_tfrecord(tmp_path / "cut.tfrecord")) == [0]
+
+
+@pytest.mark.tensorflow
+def test_gzip_files_joined_and_without_their_end(tmp_path):
+    shards = write_tfrecord(numbered(6), tmp_path / "set", num_shards=2, compression="GZIP")
+    joined = b"".join(pathlib.Path(shard).read_bytes() for shard in shards)
+    (tmp_path / "joined.tfrecord.gz").write_bytes(joined)
+    assert ids(read_tfrecord(tmp_path / "joined.tfrecord.gz")) == list(range(6))
+    (tmp_path / "cut.tfrecord.gz").write_bytes(joined[:-4])
+    with pytest.warns(UserWarning, match=r"record 6 \(from 0\): the compressed file ends early"):
+        assert ids(read_tfrecord(tmp_path / "cut.tfrecord.gz")) == list(range(6))
+
+
+@pytest.mark.tensorflow
 @pytest.mark.parametrize(("place", "record"), [(0, 0), (9, 0), ("second", 1)])
 def test_damaged_framing_is_named(tmp_path, place, record):
     (shard,) = write_tfrecord(numbered(5), tmp_path / "set", num_shards=1)

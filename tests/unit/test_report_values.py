@@ -1,6 +1,7 @@
 """The data report on values of many forms: kinds of keys, shapes, labels, names that no table expects, memory."""
 
 import html.parser
+import io
 import tracemalloc
 
 import numpy as np
@@ -289,6 +290,11 @@ def test_foreign_names_print(foreign):
     assert "\x1b" not in text
     assert any(line.startswith("  [bold]dog[/bold] ") for line in text.splitlines())
     assert max(map(len, text.splitlines())) <= 100
+
+
+def test_foreign_names_draw(foreign):
+    # A character that the font lacks would warn, and warnings are errors here.
+    foreign.plot().savefig(io.BytesIO())
 
 
 def test_distribution():

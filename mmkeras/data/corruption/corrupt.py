@@ -52,7 +52,7 @@ def corrupt(
         Corrupted(records, int(seed), chains),
         name=records.name,
         problems=records.problems,
-        splits=records._splits,
+        splits=records.splits,
         notes=(*records.notes, *notes),
     )
 

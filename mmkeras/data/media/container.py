@@ -15,6 +15,8 @@ EDITED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
 _PREROLL = 0.25
 # Time stamps of sound are rounded in many containers; only a jump of this length is a gap.
 _GAP = 0.05
+# A longer gap is a broken time stamp: no silence of hours is made up for it.
+_LONGEST_GAP = 600.0
 # A header that promises this much more than there is, in seconds and as a share, tells of a file cut off.
 _MISSING = 0.5
 _MISSING_SHARE = 0.05
@@ -187,6 +189,8 @@ class _Layout:
             raise ValueError(f"the sound changes its sample rate from {self.rate} to {frame.sample_rate}")
         samples, time = _frame_samples(frame), stamp(frame, self.track)
         at = self.position if time is None else round((time - self.begin) * self.rate)
+        if (at or 0) - (self.position or 0) > _LONGEST_GAP * self.rate:
+            raise ValueError(f"the sound has a gap of {(at - (self.position or 0)) / self.rate:.0f} s")
         if self.position is None:
             self.position = at = at or 0
             if at > 0:

@@ -45,7 +45,9 @@ def load_image(value) -> np.ndarray:
                 return check_image_array(np.clip(np.round(grey), 0, 255).astype("uint8"))
             upright = image_ops.exif_transpose(image).convert("RGB")
             return np.asarray(upright)
-    except (OSError, SyntaxError, ValueError) as error:
+    except image_module.UnidentifiedImageError:
+        raise ValueError("not a readable picture: the format is unknown") from None
+    except (OSError, SyntaxError, ValueError, image_module.DecompressionBombError) as error:
         raise ValueError(f"not a readable picture: {error}") from None
 
 

@@ -15,6 +15,8 @@ _SEEK = 5.0
 _GUESSED_RATE = 25.0
 # So many packets hold the picture that is shown first.
 _FIRST = 16
+# Times that are estimated at most: those of a day and a half.
+_MOST = 2**22
 
 
 def open_reel(value, container, track, sound, sampling):
@@ -106,7 +108,7 @@ class SoughtReel:
             self._find_times(sampling)
         else:
             self.end = self._find_end()
-            self.times = np.arange(round(self.end / self.interval)) * self.interval
+            self.times = np.linspace(0, self.end, min(_MOST, round(self.end / self.interval)), endpoint=False)
             if sampling.num_frames >= (self.end - sampling.start) / self.interval:
                 self._find_times(sampling)
 

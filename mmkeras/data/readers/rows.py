@@ -38,17 +38,17 @@ def csv_rows(file: io.BufferedReader, delimiter: str) -> Iterator[Row]:
     """
     start, line, num_cells = skip_bom(file), 1, None
     while first := file.readline():
-        raw, cells, reason = [first], None, ""
+        raw, cells, reason, is_broken = [first], None, "", False
         try:
             cells = csv_cells(first, delimiter) if b'"' not in first else _quoted(raw, file, delimiter)
         except UnicodeDecodeError as error:
             reason = _not_utf8(error)
         except csv.Error as error:
-            reason = f"not a row of quoted cells: {error}"
+            reason, is_broken = f"not a row of quoted cells: {error}", True
         num_cells = num_cells or len(cells or ())
         if cells and len(cells) != num_cells:
-            reason = f"expected {num_cells} cells as in the header. Received: {len(cells)}"
-        if reason and len(raw) > 1:
+            reason, is_broken = f"expected {num_cells} cells as in the header. Received: {len(cells)}", True
+        if is_broken and len(raw) > 1:
             raw = [first]
             file.seek(start + len(first))
         stop = start + sum(map(len, raw))

@@ -90,7 +90,7 @@ def _note(counts, total, report):
 
 
 def _picked(records, keep, note):
-    splits = records._splits
+    splits = records.splits
     if splits is not None:
         moved = np.cumsum(keep) - 1
         splits = {part: moved[rows[keep[rows]]] for part, rows in splits.items()}

@@ -1,5 +1,6 @@
 """The passes of an inspection: over the records, over the files that they name, over files of equal size."""
 
+import contextlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +27,13 @@ class Subject(NamedTuple):
     rows: np.ndarray
     parts: dict[str, Any]
     kinds: dict[str, str]
+
+
+class _SeenFile(NamedTuple):
+    path: str
+    look: Look | None = None
+    size: int = -1
+    reason: str = ""
 
 
 def see_records(subject: Subject, pool, advance: Callable[[int], None]) -> tuple[dict[str, Column], list[Broken]]:
@@ -67,25 +75,26 @@ def see_files(subject: Subject, column: Column, pool, advance: Callable[[int], N
     hashes = np.asarray(column.hashes)
     rows, positions = np.asarray(column.rows), np.asarray(column.positions)
     _, first, file_of = np.unique(hashes[where], return_index=True, return_inverse=True)
-    members = np.split(where[np.argsort(file_of, kind="stable")], np.cumsum(np.bincount(file_of))[:-1])
+    by_file = where[np.argsort(file_of, kind="stable")]
+    ends = np.cumsum(np.bincount(file_of))
     sizes = np.full(len(first), -1, "int64")
 
     def place(file):
-        first_member = members[file][0]
-        return int(rows[first_member]), int(positions[first_member])
+        return int(rows[where[first[file]]]), int(positions[where[first[file]]])
 
     def see(files):
-        return [(file, *_see_file(subject, column, *place(file))) for file in files]
+        return [(file, _see_file(subject, column, *place(file))) for file in files]
 
     for seen in _in_order(pool, see, _chunks(np.argsort(first), _FILES_A_TASK)):
-        for file, path, look, reason in seen:
-            if look is None:
-                pairs = zip(rows[members[file]].tolist(), positions[members[file]].tolist(), strict=True)
-                column.broken.extend(Broken(row, position, reason, path) for row, position in pairs)
+        for file, found in seen:
+            members = by_file[ends[file - 1] if file else 0 : ends[file]]
+            if found.look is None:
+                pairs = zip(rows[members].tolist(), positions[members].tolist(), strict=True)
+                column.broken.extend(Broken(row, position, found.reason, found.path) for row, position in pairs)
             else:
-                column.count(look)
-                column.mark(np.unique(rows[members[file]]).tolist(), look)
-                sizes[file] = os.path.getsize(path)
+                column.count(found.look)
+                column.mark(np.unique(rows[members]).tolist(), found.look)
+                sizes[file] = found.size
         advance(len(seen))
     contents = hashes[where[first]]
     # Files of different sizes differ: only the others are read for comparison.
@@ -93,7 +102,12 @@ def see_files(subject: Subject, column: Column, pool, advance: Callable[[int], N
     alike = np.flatnonzero((count[size_of] > 1) & (sizes >= 0))
 
     def compare(files):
-        return [(file, file_hash(_value(subject, column, *place(file))[1])) for file in files]
+        found = []
+        for file in files:
+            # What cannot be read a second time equals nothing.
+            with contextlib.suppress(OSError):
+                found.append((file, file_hash(_value(subject, column, *place(file))[1])))
+        return found
 
     for found in _in_order(pool, compare, _chunks(alike, _FILES_A_TASK)):
         for file, content in found:
@@ -106,7 +120,9 @@ def equal_groups(hashes: np.ndarray) -> list[np.ndarray]:
     """Indices of equal hashes, for those that occur more than once, in order of first appearance."""
     order = np.argsort(hashes, kind="stable")
     starts = np.flatnonzero(np.diff(hashes[order], prepend=~hashes[order[:1]]))
-    groups = [group for group in np.split(order, starts[1:]) if len(group) > 1]
+    stops = np.append(starts[1:], len(order))
+    several = stops - starts > 1
+    groups = [order[start:stop] for start, stop in zip(starts[several], stops[several], strict=True)]
     return sorted(groups, key=lambda group: group[0])
 
 
@@ -115,12 +131,19 @@ def _see_record(subject, row):
         record = subject.records[row]
     except Exception as error:
         return row, f"the record cannot be read: {_reason(error)}"
-    return row, {key: _see_value(subject, key, value) for key, value in record.items()}
+    found = {}
+    for key, value in record.items():
+        kind = subject.kinds.get(key) or kind_of(key, () if value is None else (value,), subject.parts.get(key))
+        try:
+            found[key] = _see_value(key, kind, value, subject.parts.get(key))
+        except ImportError:
+            raise
+        except Exception as error:
+            found[key] = SeenKey(kind, [Seen(-1, 0, False, None, _reason(error))])
+    return row, found
 
 
-def _see_value(subject, key, value):
-    part = subject.parts.get(key)
-    kind = subject.kinds.get(key) or kind_of(key, () if value is None else (value,), part)
+def _see_value(key, kind, value, part):
     if is_missing(value, kind):
         return SeenKey(kind, [])
     if kind == "other":
@@ -149,19 +172,18 @@ def _see_value(subject, key, value):
 
 
 def _see_file(subject, column, row, position):
-    """Path of a file, what it is like, and why it cannot be used."""
     path, num_items = "", 0
+    part = subject.parts.get(column.key)
     try:
         kind, path, num_items = _value(subject, column, row, position)
-        look = look_at(kind, path)
+        look, size = look_at(kind, path), os.path.getsize(path)
     except ImportError:
         raise
     except Exception as error:
         reason = _reason(error)
-        return path, None, f"item {position + 1} of {num_items}: {reason}" if position >= 0 else reason
-    part = subject.parts.get(column.key)
+        return _SeenFile(path, reason=f"item {position + 1} of {num_items}: {reason}" if position >= 0 else reason)
     reason = _part_reason(column.key, part, path) if part is not None and position < 0 else ""
-    return path, None if reason else look, reason
+    return _SeenFile(path, reason=reason) if reason else _SeenFile(path, look, size)
 
 
 def _value(subject, column, row, position):

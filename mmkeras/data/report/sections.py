@@ -47,10 +47,14 @@ def verdict(report: DataReport) -> list[str]:
         rows = report.rows(kind)
         if rows:
             lines.append(f"{_counted(len(rows), 'record')} {what}")
+    for key, kind in report.kinds.items():
+        if kind == "label" and report.missing[key]:
+            count = _counted(report.missing[key], "record")
+            lines.append(f'{count} without {printable(key)}: missing="{printable(key)}"')
     skipped = sum(row is None for row in report.problem_rows)
     if skipped:
         lines.append(f"{_counted(skipped, 'sample')} skipped while reading the files: see the problems")
-    return lines or ["nothing broken, missing or repeated"]
+    return lines or ["nothing is broken or missing, no record repeats another"]
 
 
 _VERDICTS = {
