@@ -7,7 +7,7 @@ JAX_VENV := .venv-jax
 BIN := $(VENV)/bin
 TEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: help demo test test-all test-jax lint coverage wheel bench-layers bench-toy bench-gpu tables clean
+.PHONY: help demo test test-all test-jax lint coverage wheel bench-layers bench-toy bench-pipeline bench-gpu tables clean
 
 help:  ## Say what there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,9 @@ bench-layers: $(VENV)/ready  ## Time the layers against Keras' own
 
 bench-toy: $(VENV)/ready  ## Score the demo over three seeds
 	$(BIN)/python benchmarks/toy.py --seeds 3 --record
+
+bench-pipeline: $(VENV)/ready  ## Time files becoming batches: make bench-pipeline DATA=Flickr8k TORCH=python-with-torch
+	$(BIN)/python benchmarks/pipeline.py --data $(DATA) --torch $(TORCH) --record
 
 tables: $(VENV)/ready  ## Fill the tables of README.md from benchmarks/results
 	$(BIN)/python benchmarks/tables.py

@@ -4,12 +4,13 @@ from mmkeras.preprocessing.part import require_tensorflow
 
 FITS = ("stretch", "crop", "pad")
 
-# An EXIF block sits in one of the first segments; its directory follows at once. Thumbnails and maker notes may be
-# long, but the directory with the orientation comes first.
+# Where an EXIF block lies and how long its first directory may be; thumbnails and maker notes follow behind.
 _EXIF_BYTES = 8192
-_MAX_ENTRIES = 64
-_JPEG = b"\xff\xd8"
-_ORIENTATION = 0x0112
+# The directory entry of the orientation, one short number, in either byte order.
+_ORIENTATION = (
+    r"\C*?Exif\x00\x00(?:II\x2a\x00\C*?\x12\x01\x03\x00\x01\x00\x00\x00(\C)"
+    r"|MM\x00\x2a\C*?\x01\x12\x00\x03\x00\x00\x00\x01\x00(\C))\C*"
+)
 
 
 def decode_image(data, size=None):
@@ -29,20 +30,16 @@ def decode_image(data, size=None):
         turned_size = None if size is None else tf.where(orientation >= 5, size[::-1], size)
         return _upright(_decode_jpeg(data, turned_size), orientation)
 
-    @tf.autograph.experimental.do_not_convert
-    def other(data):
-        return tf.cond(
-            tf.equal(tf.strings.substr(data, 0, 2), _JPEG),
-            turned_jpeg,
-            lambda: tf.io.decode_image(data, channels=3, expand_animations=False),
-        )
+    def other():
+        return tf.io.decode_image(data, channels=3, expand_animations=False)
 
     # An EXIF block stands at the beginning, or behind the JFIF block of fixed length. Most pictures have none and take
-    # the short way; the long way is a function of its own, or its operations would be visited one by one all the same.
-    start, exif, exif_after_jfif = tf.unstack(tf.strings.substr(data, [0, 6, 24], [2, 4, 4]))
-    plain = tf.equal(start, _JPEG) & tf.not_equal(exif, b"Exif") & tf.not_equal(exif_after_jfif, b"Exif")
-    apart = tf.function(other, experimental_attributes={"_noinline": True}, autograph=False)
-    image = tf.cond(plain, lambda: _decode_jpeg(data, size), lambda: apart(data))
+    # the first way.
+    head = tf.strings.substr(data, 0, 28)
+    start, exif, exif_after_jfif = tf.unstack(tf.strings.substr(head, [0, 6, 24], [2, 4, 4]))
+    is_jpeg = tf.equal(start, b"\xff\xd8")
+    plain = is_jpeg & tf.not_equal(exif, b"Exif") & tf.not_equal(exif_after_jfif, b"Exif")
+    image = tf.cond(plain, lambda: _decode_jpeg(data, size), lambda: tf.cond(is_jpeg, turned_jpeg, other))
     return tf.ensure_shape(image, (None, None, 3))
 
 
@@ -65,19 +62,30 @@ def resize_image(image, size, fit):
         scale = tf.reduce_min(tf.cast(target, "float32") / tf.cast(given, "float32"))
         target = tf.clip_by_value(tf.cast(tf.round(tf.cast(given, "float32") * scale), "int32"), 1, target)
 
-    def resized():
+    # The operations behind `tf.image.resize`, without its dozens of checks: they would cost as much as the work.
+    def interpolated():
+        batch = image[tf.newaxis]
         # Bilinear weights reach two pixels: beyond a half they would skip some, and alias.
-        shrinks = tf.reduce_any(given > 2 * target)
         return tf.cond(
-            shrinks,
-            lambda: tf.image.resize(image, target, antialias=True),
-            lambda: tf.image.resize(image, target),
-        )
+            tf.reduce_any(given > 2 * target),
+            lambda: tf.raw_ops.ScaleAndTranslate(
+                images=batch,
+                size=target,
+                scale=tf.cast(target, "float32") / tf.cast(given, "float32"),
+                translation=(0.0, 0.0),
+                kernel_type="triangle",
+                antialias=True,
+            ),
+            lambda: tf.raw_ops.ResizeBilinear(images=batch, size=target, half_pixel_centers=True),
+        )[0]
 
     def levels(x):
-        return tf.saturate_cast(tf.round(x), "uint8") if x.dtype != tf.uint8 else x
+        # Whole levels, half rounded up; interpolation cannot leave 0..255.
+        return x if x.dtype == tf.uint8 else tf.cast(x + 0.5, "uint8")
 
-    image = tf.cond(tf.reduce_all(given == target), lambda: levels(image), lambda: levels(resized()))
+    if image.dtype != tf.uint8:
+        image = tf.clip_by_value(image, 0.0, 255.0)
+    image = tf.cond(tf.reduce_all(given == target), lambda: levels(image), lambda: levels(interpolated()))
     if fit == "pad":
         top, left = (height - target[0]) // 2, (width - target[1]) // 2
         image = tf.image.pad_to_bounding_box(image, top, left, height, width)
@@ -98,42 +106,20 @@ def _decode_jpeg(data, size):
 def _orientation(data):
     """The EXIF orientation 1..8 of a JPEG, 1 where it has none."""
     tf = require_tensorflow("Decoding pictures")
-    head = tf.cast(tf.io.decode_raw(tf.strings.substr(data, 0, _EXIF_BYTES), "uint8"), "int32")
-    mark = tf.constant([ord(c) for c in "Exif"] + [0, 0])
-    # Zeros behind the end let every read below stay inside the buffer.
-    head = tf.pad(head, [(0, 2 * _EXIF_BYTES)])
-    starts = tf.reduce_all(tf.signal.frame(head[:80], 6, 1) == mark, axis=-1)
-    tiff = tf.cast(tf.argmax(starts), "int32") + 6
-    little = head[tiff] == ord("I")
-
-    def number(at, count):
-        digits = tf.gather(head, tf.clip_by_value(at[..., tf.newaxis] + tf.range(count), 0, _EXIF_BYTES * 2))
-        scale = 256 ** tf.range(count)
-        return tf.reduce_sum(digits * tf.where(little, scale, scale[::-1]), axis=-1)
-
-    directory = tiff + tf.clip_by_value(number(tiff + 4, 4), 0, _EXIF_BYTES)
-    entries = directory + 2 + 12 * tf.range(_MAX_ENTRIES)
-    found = (number(entries, 2) == _ORIENTATION) & (tf.range(_MAX_ENTRIES) < number(directory, 2))
-    value = number(entries[tf.argmax(found)] + 8, 2)
-    return tf.where(tf.reduce_any(starts) & tf.reduce_any(found) & (value >= 1) & (value <= 8), value, 1)
+    head = tf.strings.substr(data, 0, _EXIF_BYTES)
+    value = tf.strings.regex_replace(head, _ORIENTATION, r"\1\2")
+    # Without a match the bytes come back as they were.
+    found = tf.strings.length(value) == 1
+    value = tf.cast(tf.io.decode_raw(tf.where(found, value, b"\x01"), "uint8")[0], "int32")
+    return tf.where((value >= 1) & (value <= 8), value, 1)
 
 
 def _upright(image, orientation):
     tf = require_tensorflow("Decoding pictures")
-
-    def turned():
-        turned_over = tf.where(orientation >= 5, 1, 0)
-        picture = tf.cond(turned_over == 1, lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
-        # Mirrored left-right: 2, 3 and, after the transposition, 6, 7; upside down: 3, 4 and 7, 8.
-        picture = tf.cond(_is_any(orientation, (2, 3, 6, 7)), lambda: picture[:, ::-1], lambda: picture)
-        return tf.cond(_is_any(orientation, (3, 4, 7, 8)), lambda: picture[::-1], lambda: picture)
-
-    return tf.cond(orientation == 1, lambda: image, turned)
-
-
-def _is_any(value, options):
-    tf = require_tensorflow("Decoding pictures")
-    return tf.reduce_any(value == tf.constant(options))
+    # Orientations 5 to 8 lie on their side; then upside down and mirrored, by orientation.
+    image = tf.transpose(image, tf.where(orientation >= 5, [1, 0, 2], [0, 1, 2]))
+    flips = [[o in (3, 4, 7, 8), o in (2, 3, 6, 7)] for o in range(9)]
+    return tf.reverse(image, tf.boolean_mask([0, 1], tf.gather(flips, orientation)))
 
 
 def _centre_box(image, size):

@@ -74,7 +74,7 @@ class Image(Part):
                 f"without TensorFlow pictures are taken as they are and must have the size {self.size}. "
                 f"Received: {wire.shape[:2]}"
             )
-        return np.clip(np.round(wire), 0, 255).astype("uint8")
+        return (np.clip(wire, 0, 255) + np.float32(0.5)).astype("uint8") if wire.dtype != "uint8" else wire
 
     def get_config(self):
         return {"size": list(self.size), "fit": self.fit}

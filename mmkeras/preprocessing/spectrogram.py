@@ -19,10 +19,7 @@ def mel_filters(sample_rate: int, num_mels: int, frame_length: int) -> np.ndarra
     bins = _mel(np.linspace(0, sample_rate / 2, frame_length // 2 + 1))[:, np.newaxis]
     rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
-    filters = np.maximum(0, np.minimum(rising, falling)).astype("float32")
-    # HTK leaves the constant part of the sound out.
-    filters[0] = 0
-    return filters
+    return np.maximum(0, np.minimum(rising, falling)).astype("float32")
 
 
 def log_mel(samples: np.ndarray, sample_rate: int, num_mels: int, frame_length: int, stride: int) -> np.ndarray:

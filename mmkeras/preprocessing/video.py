@@ -150,7 +150,8 @@ class Video(Part):
                 f"Received: {type(value).__name__}"
             )
         rng = rng if self.sampling == "random" else None
-        return read_clip(value, self._sampling, size=self.size, fit=self.fit, sound=sound, rng=rng)
+        # Samples are read side by side: threads within one clip would cost more than they bring.
+        return read_clip(value, self._sampling, size=self.size, fit=self.fit, sound=sound, threads=1, rng=rng)
 
     def _read_pictures(self, pictures, rng):
         if not pictures:

@@ -46,6 +46,8 @@ def make_clip(
     size=SIZE,
     streams=1,
     aspect=None,
+    seconds=None,
+    cover=False,
 ):
     """Bytes of a clip.
 
@@ -60,6 +62,8 @@ def make_clip(
         size: (height, width).
         streams: number of video tracks; track n is darker by 10 * n.
         aspect: width of a pixel over its height.
+        seconds: length of the sound; None for that of the pictures.
+        cover: whether the pictures are marked as a cover.
     """
     import av
 
@@ -74,6 +78,10 @@ def make_clip(
             track.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
             track.gop_size, track.bit_rate = 12, 4_000_000
             track.codec_context.time_base = base
+            if codec in ("mpeg1video", "mpeg2video"):
+                track.codec_context.max_b_frames = 2
+            if cover:
+                track.disposition = av.stream.Disposition.attached_pic
             if aspect:
                 track.codec_context.sample_aspect_ratio = aspect
             tracks.append(track)
@@ -89,8 +97,8 @@ def make_clip(
         for track in tracks:
             container.mux(track.encode())
         if sounding is not None:
-            seconds = (frames / FRAME_RATE) - sound_from + video_from
-            samples = tone(seconds, EVENT / FRAME_RATE - sound_from + video_from)
+            seconds = seconds or frames / FRAME_RATE
+            samples = tone(seconds - sound_from + video_from, EVENT / FRAME_RATE - sound_from + video_from)
             context = sounding.codec_context
             whole = av.AudioFrame.from_ndarray(samples[np.newaxis], "fltp", "mono")
             whole.sample_rate, whole.pts, whole.time_base = RATE, round(sound_from * RATE), Fraction(1, RATE)

@@ -89,6 +89,7 @@ BROKEN = {
     "wav without samples": (lambda: riff(data=b""), "no samples"),
     "aiff without samples": (lambda: _empty("AIFF"), "no samples"),
     "truncated wav": (lambda: riff()[:9000], "breaks off"),
+    "truncated wav with an odd LIST": (lambda: riff(before=chunk(b"LIST", b"INFOabc"))[:9000], "breaks off"),
     "truncated 24-bit wav": (lambda: written("WAV", "PCM_24")[:9000], "breaks off"),
     "truncated flac": (lambda: written("FLAC")[:2000], "cannot be decoded"),
     "truncated mp3": (lambda: written("MP3", rate=44100)[:2000], "breaks off"),

@@ -140,6 +140,15 @@ def test_sound_that_begins_later_or_earlier_than_the_pictures(clips, late, early
     np.testing.assert_allclose(clip.audio, whole[begin : begin + len(clip.audio), 0], atol=1e-6)
 
 
+@pytest.mark.parametrize("form", [form for form in FORMS if form[0] not in ("webm", "matroska")], ids=" ".join)
+def test_a_span_that_begins_within_the_tone(clips, form):
+    """Decoding begins earlier than the span: a codec whose packets overlap needs what was before."""
+    data = clips(*form)
+    whole, clip = read_clip(data), read_clip(data, FrameSampling(start=0.9, seconds=0.3))
+    begin = round(0.9 * RATE)
+    np.testing.assert_allclose(clip.audio, whole.audio[begin : begin + len(clip.audio)], atol=1e-6)
+
+
 def test_the_sound_of_a_span_has_its_length(clips):
     data = clips("mp4", "mpeg4", "aac")
     assert len(read_clip(data, FrameSampling(5, start=0.2, seconds=0.5)).audio) == RATE // 2
@@ -194,6 +203,15 @@ def test_keeping_the_aspect_ratio(clips):
 )
 def test_scaled_size(given, size, fit, expected):
     assert scaled_size(given, size, fit) == expected
+
+
+def test_a_cover_picture_is_no_video(clips):
+    """A song with its cover: no frames to see, and its sound begins with the song."""
+    song = make_clip("mp4", "mjpeg", "aac", frames=1, seconds=1.6, cover=True)
+    with pytest.raises(ValueError, match="no video track"):
+        read_clip(song)
+    samples, rate = load_audio(song)
+    assert abs(onset(samples[:, 0], rate) - EVENT * STEP) < 3e-3
 
 
 def test_the_second_track_where_it_is_wanted(clips):
@@ -252,6 +270,7 @@ def damaged(data, begin, length, seed=0):
         (lambda clips: clips("webm", "libvpx", "libopus")[:4000], "breaks off after"),
         (lambda clips: clips("avi", "mpeg4", "libmp3lame")[:14000], "breaks off after .* of 41 packets"),
         (lambda clips: damaged(fast_start(clips("mp4", "libx264", None)), 2550, 300), "cannot be decoded beyond"),
+        (lambda clips: damaged(fast_start(clips("mp4", "libx264", None)), 1990, 120), "no frame can be decoded"),
         (lambda clips: clips("mp4", None, "aac"), "no video track: the file holds audio"),
         (lambda clips: wav_bytes(np.zeros(800), 8000), "no video track"),
         (lambda clips: gif()[:30], "no frame can be decoded"),
@@ -312,6 +331,14 @@ def test_paths_may_look_like_protocols(tmp_path, monkeypatch, clips):
     monkeypatch.chdir(tmp_path)
     assert Video(4).read("take:2.mp4").shape == (4, 112, 112, 3)
     np.testing.assert_array_equal(Video(4).read("take:2.mp4"), Video(4).read(clips("mp4", "mpeg4", "aac")))
+
+
+@pytest.mark.parametrize("text", ["ffconcat version 1.0\nfile there.mp4\n", "#EXTM3U\n#EXTINF:1,\nthere.mp4\n"])
+def test_bytes_open_no_other_file(tmp_path, monkeypatch, clips, text):
+    (tmp_path / "there.mp4").write_bytes(clips("mp4", "mpeg4", "aac"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="not a readable"):
+        Video(4).read(text.encode())
 
 
 def test_frames_and_sound_in_one_pass(clips):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmkeras.data.media.container import Ends, decode_sound, open_container, sound_track, zero_time
+from mmkeras.data.media.container import Packets, decode_sound, open_container, sound_track, zero_time
 
 _PCM = 1
 _FULL_SCALE = 2**15
@@ -198,7 +198,7 @@ def _load_file(file, start, seconds):
     try:
         file.seek(first)
         samples = file.read(wanted, dtype="float32", always_2d=True)
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         raise ValueError(f"the sound cannot be decoded: {str(error) or 'the data is damaged'}") from error
     if len(samples) < wanted:
         raise ValueError(f"the sound breaks off after {first + len(samples)} of {file.frames} samples")
@@ -210,10 +210,10 @@ def _load_track(value, start, seconds):
         track = _require_sound(container)
         begin = zero_time(container) + start
         end = float("inf") if seconds is None else begin + seconds
-        ends = Ends(container)
-        sound = decode_sound(ends.watch(container.demux()), track, begin, end)
+        packets = Packets(container, track)
+        sound = decode_sound(packets, track, begin, end)
         if seconds is None:
-            ends.check(track, "sound")
+            packets.check(track, "sound")
         return sound
 
 

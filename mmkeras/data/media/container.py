@@ -37,24 +37,25 @@ def open_container(value) -> Iterator:
         source = os.path.abspath(os.fspath(value))
         if not os.path.isfile(source):
             raise ValueError(f"no such file: {os.fspath(value)!r}")
-        size = os.path.getsize(source)
+        size, protocols = os.path.getsize(source), "file"
     elif isinstance(value, bytes):
-        source, size = io.BytesIO(value), len(value)
+        # Bytes may come from anywhere; were they a playlist, they must open nothing.
+        source, size, protocols = io.BytesIO(value), len(value), "data"
     else:
         raise ValueError(f"expected a path or bytes. Received: {type(value).__name__}")
     if not size:
         raise ValueError("the file is empty (0 bytes)")
     try:
         # Tags in old encodings are no reason to refuse a file.
-        container = av.open(source, metadata_errors="ignore")
-    except (av.error.FFmpegError, OSError) as error:
+        container = av.open(source, metadata_errors="ignore", options={"protocol_whitelist": protocols})
+    except (av.error.FFmpegError, OSError, MemoryError) as error:
         raise ValueError(f"not a readable sound or video: {reason(error)}") from error
     with container:
         yield container
 
 
-def video_track(container, number=0):
-    """Track `number` of the moving pictures; a cover picture is none."""
+def video_track(container, number=0, threads=0):
+    """Track `number` of the moving pictures, to be decoded by so many threads; a cover picture is none."""
     av = import_av("Reading videos")
     cover = av.stream.Disposition.attached_pic
     tracks = [track for track in container.streams.video if not track.disposition & cover]
@@ -66,6 +67,7 @@ def video_track(container, number=0):
     if tracks[number].codec_context is None:
         raise ValueError("the video is in a format that cannot be decoded")
     tracks[number].thread_type = "AUTO"
+    tracks[number].codec_context.thread_count = threads
     return tracks[number]
 
 
@@ -91,32 +93,49 @@ def stamp(item, track):
     return None if ticks is None else float(ticks * track.time_base)
 
 
-class Ends:
-    """Passes packets on and remembers how far each track goes, to tell a file that was cut off.
+class Packets:
+    """The packets of some tracks in file order, to be gone through once.
 
-    Attributes:
-        counts, ends: number of packets and latest end by track index.
+    It remembers how far each track goes, to tell a file that was cut off.
+
+    Args:
+        container: the open container.
+        tracks: the tracks.
     """
 
-    def __init__(self, container):
+    def __init__(self, container, *tracks):
         self.container = container
+        # The header of a matroska file tells the length of the whole: every track has to be looked at.
+        self.all_tracks = container.format.name == EDITED[1]
+        self.tracks = () if self.all_tracks else tracks
         self.counts = {}
         self.ends = {}
 
-    def watch(self, packets):
-        for packet in packets:
-            if packet.size:
-                index, time = packet.stream.index, stamp(packet, packet.stream)
-                self.counts[index] = self.counts.get(index, 0) + 1
-                if time is not None:
-                    end = time + float((packet.duration or 0) * packet.stream.time_base)
-                    self.ends[index] = max(self.ends.get(index, end), end)
-                yield packet
+    def __iter__(self):
+        av = import_av("Reading videos and their sound")
+        try:
+            for packet in self.container.demux(*self.tracks):
+                if packet.size:
+                    self._note(packet)
+                    yield packet
+        except av.error.FFmpegError as error:
+            count = sum(self.counts.values())
+            raise ValueError(f"the file cannot be read beyond {count} packets: {reason(error)}") from error
+        except IndexError:
+            # PyAV 18 stumbles at the end of a file over tracks that were not there at its beginning.
+            return
+
+    def _note(self, packet):
+        index, time = packet.stream.index, stamp(packet, packet.stream)
+        self.counts[index] = self.counts.get(index, 0) + 1
+        if time is not None:
+            end = time + float((packet.duration or 0) * packet.stream.time_base)
+            self.ends[index] = max(self.ends.get(index, end), end)
 
     def check(self, track, what):
         """A ValueError if the file holds less of the track, or of all, than its header promises."""
         count, missing = self.counts.get(track.index, 0), 0.0
-        if self.container.duration is not None and self.ends:
+        if self.all_tracks and self.container.duration is not None and self.ends:
             promised = ((self.container.start_time or 0) + self.container.duration) / 1e6
             missing = promised - max(self.ends.values())
             if missing <= max(_MISSING, _MISSING_SHARE * self.container.duration / 1e6):
@@ -163,6 +182,8 @@ class _Layout:
         self.track = track
         self.begin = begin
         self.rate = track.codec_context.sample_rate
+        if not self.rate:
+            raise ValueError("the sound track has no sample rate")
         self.length = None if end == float("inf") else round((end - begin) * self.rate)
         self.pieces = []
         self.position = None

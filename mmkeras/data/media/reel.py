@@ -39,11 +39,11 @@ class KeptReel:
     def __init__(self, container, track, sound):
         self.track = track
         self.interval = frame_interval(track)
-        ends = media.Ends(container)
-        packets = list(ends.watch(container.demux()))
+        source = media.Packets(container, *filter(None, (track, sound)))
+        packets = list(source)
         self.pictures = [packet for packet in packets if packet.stream.index == track.index and not packet.is_discard]
         self.sound = [packet for packet in packets if sound is not None and packet.stream.index == sound.index]
-        ends.check(track, "video")
+        source.check(track, "video")
         if not self.pictures:
             raise ValueError("the video has no frames")
         stamps = [media.stamp(packet, track) for packet in self.pictures]
@@ -168,8 +168,8 @@ class SoughtReel:
             self.container.seek(ticks, stream=track)
         except av.error.FFmpegError as error:
             raise ValueError(f"the video cannot be searched: {media.reason(error)}") from error
-        for packet in self.container.demux(track):
-            if packet.size and not packet.is_discard:
+        for packet in media.Packets(self.container, track):
+            if packet.stream.index == track.index and not packet.is_discard:
                 yield packet
 
     def _time(self, packet):

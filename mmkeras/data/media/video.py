@@ -43,6 +43,7 @@ def read_clip(
     fit: str = "stretch",
     stream: int = 0,
     sound: bool = True,
+    threads: int = 0,
     rng: np.random.Generator | None = None,
 ) -> Clip:
     """Read frames of a video, and the sound of the span they stand for.
@@ -57,6 +58,8 @@ def read_clip(
         fit: `"stretch"`, `"crop"` or `"pad"`: how the aspect ratio is dealt with.
         stream: which of several video tracks.
         sound: whether the sound is wanted. With several sound tracks the first counts.
+        threads: number of threads that decode; 0 for as many as there are cores. One takes the least time in all,
+            where several clips are read at once.
         rng: generator for random sampling; without one the choice is deterministic.
 
     Returns:
@@ -64,7 +67,7 @@ def read_clip(
     """
     sampling = FrameSampling() if sampling is None else sampling
     with media.open_container(value) as container:
-        track = media.video_track(container, stream)
+        track = media.video_track(container, stream, threads)
         sound_track = media.sound_track(container) if sound else None
         reel = open_reel(value, container, track, sound_track, sampling)
         pick = sampling.pick(reel.times, reel.end, rng)
