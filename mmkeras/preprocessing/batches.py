@@ -20,6 +20,8 @@ class Batches(keras.utils.PyDataset):
 
     def __init__(self, preprocessor, read, order, batch_size, loading):
         super().__init__()
+        # Nothing readable is an error here, not in the middle of training.
+        read.specs()
         self.preprocessor = preprocessor
         self.read = read
         self.order = order
@@ -38,12 +40,18 @@ class Batches(keras.utils.PyDataset):
         units = self._units[index * self.batch_size : (index + 1) * self.batch_size]
         wires = [self.read(int(unit), self._epoch) for unit in units]
         wires = [wire for wire in wires if wire is not None]
+        if self.loading.strict and self.problems:
+            raise ValueError(f"{self.problems.task}, strict: {self.problems[0]}")
         if not wires:
             raise ValueError(f"None of the samples of a batch can be read: {self.problems[-1]}")
         x, y, weight = assemble(self.preprocessor, self.preprocessor.parts, wires, self.read)
         if y is None:
             return x
         return (x, y) if weight is None else (x, y, weight)
+
+    def __iter__(self):
+        yield from (self[index] for index in range(len(self)))
+        self.on_epoch_end()
 
     def on_epoch_end(self):
         self.problems.warn(len(self.read), already=self._told, stacklevel=2)

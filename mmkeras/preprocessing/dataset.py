@@ -29,6 +29,7 @@ def make_dataset(preprocessor, records, batch_size, *, shuffle, seed, cache, aug
     if (group_by is not None) and not group_size:
         raise ValueError(f"`group_by` needs `group_size`, the number of texts of a sample. Received: {group_size}")
     problems = Problems(f"dataset of {records.name}")
+    with_tensorflow = _has_tensorflow()
     units = None if group_by is None else _groups(records, group_by, group_size, seed if shuffle else None)
     read = UnitReader(
         preprocessor.parts,
@@ -39,16 +40,14 @@ def make_dataset(preprocessor, records, batch_size, *, shuffle, seed, cache, aug
         shuffle=shuffle,
         seed=seed,
         problems=problems,
+        pick_text=group_size is None and not with_tensorflow,
     )
     weights = None if loading.balance is None else _weights(preprocessor, records, units, loading.balance)
     # A cache keeps the order in which it was filled; it is shuffled behind the cache.
     order = Order(len(read), seed=seed, shuffle=shuffle and not cache, loading=loading, weights=weights)
-    try:
-        import tensorflow  # noqa: F401
-    except ImportError:
+    if not with_tensorflow:
         if augment or cache or loading.bucket_by:
-            raise ImportError("`augment`, `cache` and `bucket_by` need TensorFlow: install it") from None
-        read.pick_text = group_size is None
+            raise ImportError("`augment`, `cache` and `bucket_by` need TensorFlow: install it")
         return Batches(preprocessor, read, order, batch_size, loading)
     plan = _Plan(preprocessor, read, order, batch_size, shuffle, seed, loading)
     return plan.dataset(cache, augment)
@@ -290,6 +289,14 @@ def _failure(part, wire, shape):
         reason = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", error.message.splitlines()[0]).strip()
         return f"it cannot be decoded: {reason[:200]}"
     return None
+
+
+def _has_tensorflow():
+    try:
+        import tensorflow  # noqa: F401
+    except ImportError:
+        return False
+    return True
 
 
 def _loading(arguments):

@@ -239,3 +239,5 @@ def test_one_set_of_features_two_ways(shape):
         got = traced(wire).numpy()
         assert got.shape == part.shape
         np.testing.assert_allclose(got, part.array(wire), atol=1e-6)
+    raw = Features(normalize=None)
+    np.testing.assert_array_equal(raw.graph(tf.constant(wire)), wire)

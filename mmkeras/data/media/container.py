@@ -228,9 +228,13 @@ class _Layout:
 
     def samples(self):
         channels = max([piece.shape[1] for piece in self.pieces], default=1)
-        # A channel that appears midway was silent before.
-        pieces = [np.pad(piece, [(0, 0), (0, channels - piece.shape[1])]) for piece in self.pieces]
-        return np.concatenate([np.zeros((0, channels), "float32"), *pieces])[: self.length]
+        whole = np.zeros((sum(map(len, self.pieces)), channels), "float32")
+        start = 0
+        for piece in self.pieces:
+            # A channel that appears midway was silent before.
+            whole[start : start + len(piece), : piece.shape[1]] = piece
+            start += len(piece)
+        return whole[: self.length]
 
 
 def _frame_samples(frame):
