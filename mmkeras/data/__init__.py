@@ -2,7 +2,9 @@
 
 from mmkeras.data import corruption, sets, toy
 from mmkeras.data.corruption import corrupt
-from mmkeras.data.media.video import read_clip
+from mmkeras.data.media.audio import load_audio
+from mmkeras.data.media.picking import FrameSampling
+from mmkeras.data.media.video import Clip, clip_info, read_clip
 from mmkeras.data.pipeline import Loading
 from mmkeras.data.problems import Problem, Problems
 from mmkeras.data.readers.arrays import from_arrays
@@ -20,17 +22,21 @@ from mmkeras.data.records import Records
 from mmkeras.data.report import DataReport, clean, inspect
 
 __all__ = [
+    "Clip",
     "DataReport",
+    "FrameSampling",
     "Loading",
     "Problem",
     "Problems",
     "Records",
     "clean",
+    "clip_info",
     "corrupt",
     "corruption",
     "from_arrays",
     "from_tfds",
     "inspect",
+    "load_audio",
     "read_clip",
     "read_coco",
     "read_conceptual_captions",

@@ -78,10 +78,9 @@ class PairLoss(keras.layers.Layer):
                     "as many rows of both modalities, or `first_groups` and `second_groups`. "
                     f"Received: {first.shape[0]} and {second.shape[0]} rows"
                 )
-            rows = ops.shape(first)[0]
-            first_groups = ops.arange(rows)
-            # Where a graph does not know the sizes beforehand, it is the reshape that fails when they differ.
-            second_groups = ops.reshape(ops.arange(ops.shape(second)[0]), (rows,))
+            # Where a graph does not know the sizes beforehand, it is the stack that fails when they differ.
+            rows = ops.stack([ops.arange(ops.shape(first)[0]), ops.arange(ops.shape(second)[0])])
+            first_groups, second_groups = rows[0], rows[1]
         return ops.equal(first_groups[:, None], second_groups[None, :])
 
     def _usable(self, first, second, first_valid, second_valid):

@@ -19,7 +19,7 @@ def directions(x):
 
     Example:
 
-    >>> np.asarray(directions(ops.array([[3e30, 0.0], [0.0, 0.0]]))).tolist()
+    >>> np.round(np.asarray(directions(ops.array([[3e30, 0.0], [0.0, 0.0]]))).astype(float), 6).tolist()
     [[1.0, 0.0], [0.0, 0.0]]
     """
     largest = ops.stop_gradient(ops.max(ops.abs(x), axis=-1, keepdims=True))

@@ -100,7 +100,7 @@ class Triplet(PairLoss):
 
     >>> image, text = ops.array([[1.0, 0.0], [0.0, 1.0]]), ops.array([[0.0, 1.0], [0.0, 1.0]])
     >>> round(float(Triplet(0.2)(image, text)), 6)
-    0.45
+    0.4
 
     References:
         Kiros et al. 2014, Unifying Visual-Semantic Embeddings with Multimodal Neural Language Models.

@@ -65,6 +65,10 @@ class Embeddings:
         """The mean vector."""
         return (sum(block.sum(axis=0, dtype="float64") for _, block in self.blocks()) / len(self)).astype("float32")
 
+    def distances(self, center: np.ndarray) -> np.ndarray:
+        """How far each vector is from `center`."""
+        return np.concatenate([vector_lengths(block - center) for _, block in self.blocks()]).astype("float32")
+
     def unit(self, start: int, stop: int) -> np.ndarray:
         """Some of the vectors at length one; a zero vector stays zero."""
         return self.rows(start, stop) * inverse(self.lengths[start:stop])[:, None]

@@ -4,7 +4,7 @@ from typing import final
 
 import numpy as np
 
-from mmkeras.retrieval.embeddings import MARGIN, Embeddings, check_similarity, inverse, vector_lengths
+from mmkeras.retrieval.embeddings import MARGIN, Embeddings, check_similarity, inverse
 
 
 @final
@@ -25,10 +25,10 @@ class Scorer:
         self.items = items
         self.similarity = check_similarity(similarity)
         self._center = items.mean() if similarity == "euclidean" else np.float32(0)
-        self._lengths = items.lengths
-        if similarity == "euclidean":
-            blocks = (vector_lengths(block - self._center) for _, block in items.blocks())
-            self._lengths = np.concatenate(list(blocks)).astype("float32")
+        # With the offset gone, lengths are what rounding is relative to.
+        moved = similarity == "euclidean"
+        self._query_lengths = queries.distances(self._center) if moved else queries.lengths
+        self._item_lengths = items.distances(self._center) if moved else items.lengths
 
     def score(self, start: int, stop: int, out: np.ndarray) -> np.ndarray:
         """Score the queries from `start` to `stop` against all items.
@@ -43,21 +43,21 @@ class Scorer:
             part = out[:, place]
             if self.similarity == "euclidean":
                 np.matmul(queries, (block - self._center).T, out=part)
-                part -= np.square(self._lengths[place]) / 2
+                part -= np.square(self._item_lengths[place]) / 2
             else:
                 np.matmul(queries, block.T, out=part)
             if self.similarity == "cosine":
-                part *= inverse(self._lengths[place])
+                part *= inverse(self._item_lengths[place])
         return out
 
-    def margins(self, start: int, stop: int) -> "Margins":
-        """How far rounding may move the scores of the queries from `start` to `stop`."""
+    def margins(self, query: int, items: np.ndarray) -> np.ndarray:
+        """How far rounding may move the score of one query with each of some items."""
         if self.similarity == "cosine":
-            return Margins(np.full(stop - start, MARGIN), np.zeros(1, "float32"), None)
-        lengths = vector_lengths(self._rows(start, stop)).astype("float32")
+            return MARGIN
+        query_length, item_lengths = self._query_lengths[query], self._item_lengths[items]
         if self.similarity == "dot":
-            return Margins(np.zeros_like(lengths), MARGIN * lengths, self._lengths)
-        return Margins(MARGIN * np.square(lengths), np.full_like(lengths, MARGIN), np.square(self._lengths))
+            return MARGIN * query_length * item_lengths
+        return MARGIN * (np.square(query_length) + np.square(item_lengths))
 
     def _rows(self, start, stop):
         if self.similarity == "cosine":
