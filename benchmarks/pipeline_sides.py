@@ -1,5 +1,6 @@
 """One side of `pipeline.py`: a process that reads a list of files once for every line on its standard input."""
 
+import functools
 import sys
 import time
 
@@ -23,8 +24,8 @@ def mmkeras_side(case, files, cores):
     return lambda: sum(len(x[next(iter(x))]) for x in dataset)
 
 
-def limit_side(case, files, cores):
-    """The decoder alone, on one thread."""
+def limit_side(case, files, cores, in_graph=False):
+    """The decoder alone, on one thread, in a loop of Python or of the graph."""
     if case == "clips":
         import av
         import numpy as np
@@ -51,9 +52,11 @@ def limit_side(case, files, cores):
         return tf.audio.decode_wav(tf.io.read_file(path), desired_channels=1, desired_samples=RATE)[0]
 
     decode = tf.function(sound if case == "sounds" else picture, input_signature=[tf.TensorSpec((), tf.string)])
+    if not in_graph:
+        return lambda: sum(1 for path in files if decode(path) is not None)
 
-    # The loop is a loop of the graph: a call from Python for every file would cost as much as a small picture. It looks
-    # at what was decoded, or the graph would be simplified to nothing.
+    # The loop too is in the graph, which saves the call from Python. It looks at what was decoded, or the graph would
+    # be simplified to nothing.
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)])
     def loop(paths):
         total = tf.zeros(())
@@ -110,7 +113,12 @@ def main():
     side, case, listing, cores = sys.argv[1:]
     with open(listing) as file:
         files = file.read().splitlines()
-    make = {"mmkeras": mmkeras_side, "limit": limit_side, "dataloader": dataloader_side}[side]
+    make = {
+        "mmkeras": mmkeras_side,
+        "limit": limit_side,
+        "graph_limit": functools.partial(limit_side, in_graph=True),
+        "dataloader": dataloader_side,
+    }[side]
     epoch = make(case, files, int(cores))
     for _ in sys.stdin:
         start = time.perf_counter()

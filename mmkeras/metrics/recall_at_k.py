@@ -15,9 +15,9 @@ class RecallAtK(keras.metrics.Metric):
     """Share of queries with a match among the k nearest items, from pairs seen in training or evaluation.
 
     Row i of `first` asks for row i of `second` among a pool of rows of `second`; swap the two for the other
-    direction. **The value depends on the size of the pool**: by chance it is about `k / pool`. So compare values only of
-    equal pools, and report `mm.retrieval.evaluate` on the whole set. A query that cannot miss, because fewer than k
-    items of the pool belong to others, is left out; where all are, the result is 0.
+    direction. **The value depends on the size of the pool**: by chance it is about `k / pool`. So compare values only
+    of equal pools, and report `mm.retrieval.evaluate` on the whole set. A query that cannot miss, because fewer than
+    k items of the pool belong to others, is left out; where all are, the result is 0.
 
     - `buffer_size=None`: the pool is the batch. Cheap, and good for watching one run; another batch size gives
       another number. Every query counts alike, those of a smaller last batch too.

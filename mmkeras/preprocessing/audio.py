@@ -6,7 +6,6 @@ import keras
 import numpy as np
 
 from mmkeras.data.media.audio import check_samples, load_audio, plain_wav, wav_bytes
-from mmkeras.data.media.image import read_bytes
 from mmkeras.preprocessing.part import Part, require_tensorflow
 from mmkeras.preprocessing.resampling import resample, resample_graph
 from mmkeras.preprocessing.spectrogram import log_mel, log_mel_graph
@@ -90,8 +89,8 @@ class Audio(Part):
             return resample(_mono(value[0]), value[1], self.sample_rate)
         if isinstance(value, (np.ndarray, list, tuple)):
             return _mono(value)
-        if _is_wav(value):
-            data = read_bytes(value)
+        data = _wav_data(value)
+        if data is not None:
             plain = plain_wav(data)
             if plain is not None:
                 if not len(plain[0]):
@@ -152,10 +151,10 @@ class Audio(Part):
         return float(np.float32(10 ** (-self.trim_db / 20)))
 
 
-def _is_wav(value):
-    """Whether a path or bytes hold a wav file; other files may be far too long to be read into memory at once."""
+def _wav_data(value):
+    """The bytes of a wav file, or None: other files may be far too long to be read into memory at once."""
     if isinstance(value, bytes):
-        return _is_wav_head(value)
+        return value if _is_wav_head(value) else None
     if not isinstance(value, (str, os.PathLike)):
         raise ValueError(
             "expected a path, bytes, an array of samples or a pair of an array and its sample rate. "
@@ -163,10 +162,11 @@ def _is_wav(value):
         )
     try:
         with open(value, "rb") as file:
-            return _is_wav_head(file.read(12))
+            head = file.read(12)
+            return head + file.read() if _is_wav_head(head) else None
     except OSError:
         # `load_audio` says what is wrong.
-        return False
+        return None
 
 
 def _is_wav_head(data):

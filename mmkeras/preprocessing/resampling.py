@@ -66,7 +66,13 @@ def resample_graph(samples, rate, new_rate):
     """
     tf = require_tensorflow("Resampling in a graph")
     rate = tf.cast(rate, tf.int64)
-    return tf.cond(rate == new_rate, lambda: samples, lambda: _resample_graph(tf, samples, rate, new_rate))
+    # A function of its own: most sounds have the rate already, and the operations of a branch not taken cost time too.
+    resampled = tf.function(
+        lambda samples, rate: _resample_graph(tf, samples, rate, new_rate),
+        experimental_attributes={"_noinline": True},
+        autograph=False,
+    )
+    return tf.cond(rate == new_rate, lambda: samples, lambda: tf.ensure_shape(resampled(samples, rate), (None,)))
 
 
 def _resample_graph(tf, samples, rate, new_rate):

@@ -45,7 +45,7 @@ class Index:
     >>> index = Index().add(np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]]), keys=["east.jpg", "north.jpg", "both.jpg"])
     >>> found = index.search(np.array([0.1, 2.0]), k=2)
     >>> found.keys, np.round(found.scores.astype(float), 2).tolist()
-    (['north.jpg', 'both.jpg'], [1.0, 0.86])
+    (['north.jpg', 'both.jpg'], [1.0, 0.83])
     """
 
     def __init__(

@@ -55,7 +55,7 @@ def read(path: str | os.PathLike) -> tuple[np.ndarray, np.ndarray, dict]:
     """
     path = os.fspath(path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             vectors, state = archive["vectors"], json.loads(archive["state"].tobytes())
     except (KeyError, ValueError, AttributeError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path!r} must be a file that `Index.save` wrote. Received: {error}") from error
