@@ -78,9 +78,27 @@ def layers():
     return table(("layer, peer", "ratio", "quartiles"), rows) + f"\n\nMade by `{command}` on two cores."
 
 
+def pipeline():
+    """Samples per second of the pipeline benchmark beside its peers."""
+    found, command = recorded("pipeline")
+    names = {
+        "photos": "photos of 112x112",
+        "large": "pictures of 640x480, to 112x112",
+        "sounds": "wavs of one second",
+        "clips": "mp4 clips, 16 frames",
+    }
+    rows = []
+    for case, name in names.items():
+        ratios = [found.get(f"{case}_ratio_vs_{peer}") for peer in ("limit", "graph_limit", "dataloader")]
+        cells = ["" if ratio is None else f"{ratio:.2f}" for ratio in ratios]
+        rows.append((name, f"{found[f'{case}_per_second_mmkeras']:,.0f}", *cells))
+    header = ("files", "samples/s", "/ bare loop x cores", "/ graph loop x cores", "/ PyTorch DataLoader")
+    return table(header, rows) + f"\n\nMade by `{command}` on two cores."
+
+
 def filled(text):
     """README text with every table between its markers made anew."""
-    for name, make in (("demo", demo), ("keys", keys), ("layers", layers)):
+    for name, make in (("demo", demo), ("keys", keys), ("layers", layers), ("pipeline", pipeline)):
         block = re.compile(rf"<!-- {name} -->.*?<!-- /{name} -->", re.DOTALL)
         text = block.sub(lambda _, name=name, make=make: f"<!-- {name} -->\n{make()}\n<!-- /{name} -->", text)
     return text

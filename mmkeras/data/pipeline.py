@@ -188,8 +188,8 @@ def watched(dataset, batch_units: Callable, seen: Callable[[np.ndarray], None], 
 
     Args:
         dataset: dataset of batches.
-        batch_units: batch -> tensor of its unit numbers.
-        seen: called with the unit numbers of each batch.
+        batch_units: batch -> tensor of its unit numbers, or whatever else `seen` wants to know.
+        seen: called with that of each batch.
         finish: called at the end of each epoch.
     """
     import tensorflow as tf

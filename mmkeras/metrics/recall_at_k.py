@@ -72,7 +72,7 @@ class RecallAtK(keras.metrics.Metric):
             self._hits = self.add_variable((), "zeros", name="hits")
             self._queries = self.add_variable((), "zeros", name="queries")
         else:
-            # One slot more than pairs: where rows go that are not valid.
+            # One slot more than pairs: where rows go that are not kept.
             shape = (buffer_size + 1, dim)
             only = {"aggregation": "only_first_replica"}
             self._first = self.add_variable(shape, "zeros", name="first", **only)
@@ -86,10 +86,12 @@ class RecallAtK(keras.metrics.Metric):
             if len(x.shape) != 2 or (self.dim is not None and x.shape[1] != self.dim):
                 size = "dim" if self.dim is None else self.dim
                 raise ValueError(f"`{name}` must have shape (batch, {size}). Received: shape {tuple(x.shape)}")
-        if first.shape[1] != second.shape[1]:
-            raise ValueError(
-                f"`first` and `second` must have one size. Received: shapes {tuple(first.shape)}, {tuple(second.shape)}"
-            )
+        for axis, what in enumerate(("one row for each pair", "one size")):
+            if None not in (first.shape[axis], second.shape[axis]) and first.shape[axis] != second.shape[axis]:
+                raise ValueError(
+                    f"`first` and `second` must have {what}. Received: shapes {tuple(first.shape)}, "
+                    f"{tuple(second.shape)}"
+                )
         rows = ops.arange(ops.shape(first)[0], dtype="int32")
         valid = ops.ones_like(rows, dtype="bool") if valid is None else ops.cast(valid, "bool")
         if self.buffer_size is None:
@@ -138,12 +140,13 @@ class RecallAtK(keras.metrics.Metric):
         return tuple(ops.sum(ops.cast(x, self.dtype)) for x in (ops.logical_and(found, counted), counted))
 
     def _store(self, first, second, groups, valid):
-        order = self._seen + ops.cumsum(ops.cast(valid, "int32")) - 1
+        numbers = self._seen + ops.cumsum(ops.cast(valid, "int32")) - 1
+        seen = self._seen + ops.sum(ops.cast(valid, "int32"))
         # Negative numbers, which no given group has, for rows that match themselves alone.
-        groups = -1 - order if groups is None else ops.cast(groups, "int32")
-        slots = ops.where(valid, order % self.buffer_size, self.buffer_size)
+        groups = -1 - numbers if groups is None else ops.cast(groups, "int32")
         # The newest rows only, so that no slot is written twice.
-        slots, *newest = (x[-self.buffer_size :] for x in (slots, first, second, groups))
-        for variable, values in zip((self._first, self._second, self._groups), newest, strict=True):
-            variable.assign(ops.scatter_update(variable, slots[:, None], values))
-        self._seen.assign_add(ops.sum(ops.cast(valid, "int32")))
+        kept = ops.logical_and(valid, numbers >= seen - self.buffer_size)
+        slots = ops.where(kept, numbers % self.buffer_size, self.buffer_size)[:, None]
+        for variable, values in ((self._first, first), (self._second, second), (self._groups, groups)):
+            variable.assign(ops.scatter_update(variable, slots, values))
+        self._seen.assign(seen)

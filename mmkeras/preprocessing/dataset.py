@@ -66,7 +66,9 @@ class _Plan:
         self.loading = loading
         self.grouped = read.group_size is not None
         self.wires, self.seen_shapes = read.specs()
-        self.waiting = set()
+        # Units that were read and have not come out of the graph, by epoch: an epoch may be left in the middle.
+        self.waiting = {}
+        self.epoch = None
         self.told = 0
         self.cached = False
 
@@ -85,7 +87,7 @@ class _Plan:
         samples = samples.ignore_errors(log_warning=False)
         if cache:
             # Watched before the cache: only the first epoch reads.
-            samples = watched(samples.batch(1), lambda b: b["unit"], self._seen, self._finish).unbatch()
+            samples = watched(samples.batch(1), self._units, self._seen, self._finish).unbatch()
             samples = samples.cache("" if cache == "memory" else str(cache))
             if self.shuffle:
                 buffer = len(self.order) if cache == "memory" else min(len(self.order), 4096)
@@ -98,7 +100,7 @@ class _Plan:
             samples = tf.data.Dataset.zip(samples, seeds).map(as_it_is(self._pick))
         batches = self._batched(samples)
         if not cache:
-            batches = watched(batches, lambda b: b["unit"], self._seen, self._finish)
+            batches = watched(batches, self._units, self._seen, self._finish)
         batches = batches.map(as_it_is(self._finished), num_parallel_calls=self.loading.num_workers)
         if augment:
             batches = augmenter(self.preprocessor, augment, self.seed)(batches)
@@ -128,8 +130,13 @@ class _Plan:
         if self.loading.strict and wires is not None and not self._is_readable(unit, wires):
             return None
         if wires is not None:
-            self.waiting.add(unit)
+            self.waiting.setdefault(epoch, set()).add(unit)
         return wires
+
+    def _units(self, batch):
+        import tensorflow as tf
+
+        return tf.stack([batch["unit"], batch["epoch"]])
 
     def _is_readable(self, unit, wires):
         """Whether the graph of each part takes its wire form; noted if not."""
@@ -144,7 +151,7 @@ class _Plan:
     def _decode(self, sample):
         import tensorflow as tf
 
-        prepared = {"unit": sample["unit"]}
+        prepared = {"unit": sample["unit"], "epoch": sample["epoch"]}
         for modality, part in self.preprocessor.parts.items():
             there, wire = sample[modality + "?"], sample[modality]
             shape = self._sample_shape(modality, part)
@@ -254,7 +261,9 @@ class _Plan:
         return (batch, y) if weight is None else (batch, y, weight)
 
     def _seen(self, units):
-        self.waiting.difference_update(units.tolist())
+        units, epochs = units.tolist()
+        self.epoch = epochs[0]
+        self.waiting.setdefault(self.epoch, set()).difference_update(units)
         self._raise_if_strict()
         # Keras stops at the last batch without asking for another; one that is not full is the last.
         if len(units) < self.batch_size and not (self.cached or self.loading.bucket_by):
@@ -262,8 +271,10 @@ class _Plan:
 
     def _finish(self):
         """Find out why units that were read did not come through the graph, and say all that was skipped."""
-        left, self.waiting = sorted(self.waiting), set()
-        for unit in left:
+        # Where not one batch came through, every epoch so far is at its end.
+        ended = [epoch for epoch in list(self.waiting) if self.epoch is None or epoch <= self.epoch]
+        left = [self.waiting.pop(epoch) for epoch in ended]
+        for unit in sorted(left[-1] if left else ()):
             wires = self.read(unit, 0)
             if wires is not None and self._is_readable(unit, wires) and not self.loading.drop_remainder:
                 self.read.note(unit, ValueError("it was lost on its way through the pipeline"))

@@ -354,3 +354,36 @@ class TestWithoutTensorFlow:
     def test_what_needs_tensorflow_says_so(self, blocked, pre):
         with pytest.raises(ImportError, match="need TensorFlow"):
             pre.dataset(numbered(), cache="memory")
+
+
+@pytest.mark.tensorflow
+class TestLeftInTheMiddle:
+    def test_an_abandoned_epoch_loses_nothing_and_blames_nobody(self, pre):
+        dataset = pre.dataset(numbered(400, label=[0] * 400), 4, balance="label", seed=1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            for _ in range(3):
+                assert len(flat(dataset.take(2))) == 8
+            assert len(flat(dataset)) == 400
+        assert not dataset.problems
+
+    def test_two_iterators_at_once(self, pre):
+        dataset = pre.dataset(numbered(), 8, seed=5)
+        first, second = iter(dataset), iter(dataset)
+        batches = [(next(first), next(second)) for _ in range(5)]
+        for side in range(2):
+            seen = [int(row) for pair in batches for row in pair[side]["features"][:, 0]]
+            assert sorted(seen) == list(range(40))
+
+    def test_broken_files_are_named_though_keras_stops_at_the_last_batch(self, tmp_path):
+        good, bad = tmp_path / "good.png", tmp_path / "bad.png"
+        pytest.importorskip("PIL.Image").fromarray(np.zeros((4, 4, 3), "uint8")).save(good)
+        bad.write_bytes(good.read_bytes()[:40])
+        pre = Preprocessor(image=Image((4, 4)), label=Label([0, 1]))
+        records = mm.data.from_arrays(image=[str(good)] * 5 + [str(bad)] + [str(good)] * 3, label=[0, 1, 0] * 3)
+        task = mm.models.MultimodalClassifier({"image": mm.encoders.vgg(1, 4, image_shape=(4, 4, 3))}, classes=2)
+        task.compile()
+        dataset = pre.dataset(records, 3)
+        with pytest.warns(UserWarning, match=r"skipped 1 of 9: arrays, record 5 \[image\]: it cannot be decoded"):
+            task.fit(dataset, epochs=2, verbose=0)
+        assert len(dataset.problems) == 1
