@@ -32,7 +32,7 @@ class Loading:
         bucket_by: modality of variable length by which samples of like length are batched together.
         balance: key of which every value shall come equally often, by drawing with replacement; `"modalities"` does so
             for the patterns of present modalities.
-        shard: (number of shards, index of this one), for several workers; all shards have one length.
+        shard: (number of shards, index of this one), for several workers; shuffled shards have one length.
         initial_epoch: epoch whose order comes first, to resume training.
         initial_step: number of batches of that epoch to pass over, to resume within it.
         strict: raise at the first bad sample instead of skipping, counting and naming it.
@@ -82,8 +82,9 @@ class Order:
         self.weights = None if weights is None else np.asarray(weights, "float64") / np.sum(weights)
 
     def __len__(self):
-        shards = self.loading.shard[0] if self.loading.shard else 1
-        return self.num_units // shards
+        count, index = self.loading.shard or (1, 0)
+        # Shuffled shards are of one length, and what is left over is another each epoch; in order, nothing is left out.
+        return self.num_units // count if self.shuffle else len(range(index, self.num_units, count))
 
     def __call__(self, epoch: int) -> np.ndarray:
         rng = np.random.default_rng([self.seed, epoch])
@@ -231,7 +232,8 @@ def _pack(values, wire):
     given = [None if value is None else _as_array(value, wire) for value in values]
     sizes = np.array([(0,) * wire.rank if value is None else value.shape for value in given], "int64")
     sizes = sizes.reshape(len(values), wire.rank)
-    room = sizes.max(axis=0) if len(values) else np.zeros(wire.rank, "int64")
+    # Never without elements: `unbatch` ends the process on such a tensor.
+    room = np.maximum(sizes.max(axis=0, initial=0), 1)
     text = wire.dtype == "string"
     packed = np.full((len(values), *room), b"" if text else 0, object if text else wire.dtype)
     for row, value in enumerate(given):

@@ -47,7 +47,7 @@ class RecallAtK(keras.metrics.Metric):
     Example:
 
     >>> metric = RecallAtK(k=1)
-    >>> metric.update_state(ops.array([[1.0, 0.0], [0.0, 1.0]]), ops.array([[0.9, 0.1], [0.8, 0.2]]))
+    >>> metric.update_state(ops.array([[1.0, 0.0], [0.0, 1.0]]), ops.array([[0.9, 0.1], [0.8, -0.2]]))
     >>> float(metric.result())
     0.5
     """

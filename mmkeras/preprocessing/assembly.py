@@ -7,13 +7,18 @@ from mmkeras.preprocessing.label import Label
 from mmkeras.preprocessing.text import Text
 
 
-def assemble(preprocessor, parts, wires, read=None):
-    """Stack the wire forms of samples into `(x, y, sample_weight)`.
+def prepare_sample(preprocessor, parts, wires):
+    """Prepared arrays of one sample by modality, None where missing; a `PartError` where one cannot be decoded."""
+    return {name: None if wires[name] is None else preprocessor.prepared(name, wires[name]) for name in parts}
+
+
+def assemble(preprocessor, parts, samples, read=None):
+    """Stack prepared samples into `(x, y, sample_weight)`.
 
     Args:
         preprocessor: the Preprocessor.
         parts: those of its parts to use, by modality.
-        wires: list of dicts modality -> wire form, None where missing.
+        samples: list of dicts modality -> prepared array, None where missing.
         read: the `UnitReader` they come from, if it may have read groups.
 
     Returns:
@@ -23,10 +28,9 @@ def assemble(preprocessor, parts, wires, read=None):
     grouped_labels = read is not None and read.units is not None
     x, y, weight = {}, {}, None
     for name, part in parts.items():
-        values = [None if wire[name] is None else preprocessor.prepared(name, wire[name]) for wire in wires]
+        values = [sample[name] for sample in samples]
         if isinstance(part, Text) and group_size is None:
-            # Of several texts the first stands for the sample, as in a dataset that does not shuffle.
-            values = [value[0] if value is not None and value.ndim > len(part.shape) else value for value in values]
+            values = [value if value is None else _first_text(part, value) for value in values]
         if group_size is not None and (isinstance(part, Text) or (isinstance(part, Label) and grouped_labels)):
             if isinstance(part, Label):
                 counts = np.array([[len(value)] for value in values])
@@ -42,6 +46,14 @@ def assemble(preprocessor, parts, wires, read=None):
         if name in preprocessor.optional:
             x[presence_key(name)] = np.array([value is not None for value in values])
     return x, next(iter(y.values())) if len(y) == 1 else y or None, weight
+
+
+def _first_text(part, ids):
+    """Of several texts the first stands for the sample, as in a dataset that does not shuffle."""
+    if ids.ndim == len(part.shape):
+        return ids
+    # The longest of the texts padded the others.
+    return ids[0] if part.shape[0] is not None else ids[0][: np.max(np.flatnonzero(ids[0]), initial=0) + 1]
 
 
 def _fit_group(value, size):

@@ -13,6 +13,7 @@ from mmkeras.preprocessing.spectrogram import log_mel, log_mel_graph
 OUTPUTS = ("waveform", "log_mel")
 # An array (sample, channel) of more channels has its axes the other way round.
 _MAX_CHANNELS = 32
+_MIN_RATE = 500
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
@@ -59,6 +60,11 @@ class Audio(Part):
             raise ValueError(
                 "`sample_rate` and `num_mels` must be positive integers. "
                 f"Received: sample_rate={sample_rate}, num_mels={num_mels}"
+            )
+        if sample_rate < _MIN_RATE:
+            raise ValueError(
+                f"`sample_rate` is in samples per second, at least {_MIN_RATE}; a length is given by `seconds`. "
+                f"Received: sample_rate={sample_rate}"
             )
         if (seconds is not None and round(seconds * sample_rate) < 1) or (trim_db is not None and trim_db <= 0):
             raise ValueError(

@@ -3,17 +3,16 @@
 import keras
 
 
-def augmenter(preprocessor, augment, seed):
+def augmenter(preprocessor, augment):
     """Make the function that adds augmentation to a dataset of batches.
 
     Args:
         preprocessor: the Preprocessor, which knows the keys.
         augment: dict modality -> transformation or list of them. Keras layers are called with `training=True`, all
             others with a seed of their own for every batch. Under `"modalities"` stand those that take the whole batch.
-        seed: integer.
 
     Returns:
-        Function dataset -> dataset.
+        Function that makes a dataset of augmented batches from one of batches and seeds, int64 (2,).
     """
     import tensorflow as tf
 
@@ -29,10 +28,12 @@ def augmenter(preprocessor, augment, seed):
         key = None if modality == "modalities" else preprocessor.key(modality)
         steps += [(key, transformation) for transformation in transformations]
 
-    def transformed(batch, number):
+    def transformed(batch, seed):
         batch = dict(batch)
         for index, (key, step) in enumerate(steps):
-            own_seed = tf.stack([tf.cast(number % (2**31), "int32"), index])
+            # A seed for every step, or two of a kind would draw the same.
+            mixed = (seed + tf.constant([7919 * index, index], tf.int64)) % (2**31)
+            own_seed = tf.cast(mixed, "int32")
             if key is None:
                 batch = step(batch, own_seed)
             elif isinstance(step, keras.layers.Layer):
@@ -42,12 +43,9 @@ def augmenter(preprocessor, augment, seed):
         return batch
 
     def apply(dataset):
-        numbers = tf.data.Dataset.random(seed + 1, rerandomize_each_iteration=True)
         # Keras layers hold random state: one after the other, or the order of batches would change what they draw.
         stateful = any(isinstance(step, keras.layers.Layer) for _, step in steps)
         workers = None if stateful else tf.data.AUTOTUNE
-        return tf.data.Dataset.zip(dataset, numbers).map(
-            tf.autograph.experimental.do_not_convert(transformed), num_parallel_calls=workers
-        )
+        return dataset.map(tf.autograph.experimental.do_not_convert(transformed), num_parallel_calls=workers)
 
     return apply

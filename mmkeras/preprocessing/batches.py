@@ -2,7 +2,7 @@
 
 import keras
 
-from mmkeras.preprocessing.assembly import assemble
+from mmkeras.preprocessing.assembly import assemble, prepare_sample
 
 
 class Batches(keras.utils.PyDataset):
@@ -38,16 +38,23 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         units = self._units[index * self.batch_size : (index + 1) * self.batch_size]
-        wires = [self.read(int(unit), self._epoch) for unit in units]
-        wires = [wire for wire in wires if wire is not None]
+        samples = [sample for unit in units if (sample := self._sample(int(unit))) is not None]
         if self.loading.strict and self.problems:
             raise ValueError(f"{self.problems.task}, strict: {self.problems[0]}")
-        if not wires:
+        if not samples:
             raise ValueError(f"None of the samples of a batch can be read: {self.problems[-1]}")
-        x, y, weight = assemble(self.preprocessor, self.preprocessor.parts, wires, self.read)
+        x, y, weight = assemble(self.preprocessor, self.preprocessor.parts, samples, self.read)
         if y is None:
             return x
         return (x, y) if weight is None else (x, y, weight)
+
+    def _sample(self, unit):
+        wires = self.read(unit, self._epoch)
+        try:
+            return wires and prepare_sample(self.preprocessor, self.preprocessor.parts, wires)
+        except ValueError as error:
+            self.read.note(unit, error)
+            return None
 
     def __iter__(self):
         yield from (self[index] for index in range(len(self)))

@@ -1,7 +1,5 @@
 """`Preprocessor.dataset`: records -> batches, through tf.data or, without TensorFlow, through NumPy."""
 
-import re
-
 import numpy as np
 
 from mmkeras.data.pipeline import Loading, Order, Wire, balancing_weights, record_stream, watched
@@ -11,7 +9,7 @@ from mmkeras.preprocessing.augmented import augmenter
 from mmkeras.preprocessing.batches import Batches
 from mmkeras.preprocessing.features import Features
 from mmkeras.preprocessing.label import Label
-from mmkeras.preprocessing.reading import PartError, UnitReader, wire_of
+from mmkeras.preprocessing.reading import PartError, UnitReader, graph_failure, wire_of
 from mmkeras.preprocessing.signal import Signal
 from mmkeras.preprocessing.text import Text
 
@@ -22,10 +20,17 @@ _NUM_BUCKETS = 6
 def make_dataset(preprocessor, records, batch_size, *, shuffle, seed, cache, augment, group_by, group_size, loading):
     """See `Preprocessor.dataset`."""
     loading = _loading(loading)
-    if batch_size < 1:
-        raise ValueError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}")
+    if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+        raise ValueError(f"`batch_size` must be an integer of at least 1. Received: batch_size={batch_size}")
     if not len(records):
         raise ValueError(f"There is nothing to read. Received: {records!r}")
+    if cache and (loading.initial_epoch or loading.initial_step):
+        raise ValueError(
+            "`cache` keeps no order to resume in: leave out `initial_epoch` and `initial_step`, or the cache. "
+            f"Received: cache={cache!r}, initial_epoch={loading.initial_epoch}, initial_step={loading.initial_step}"
+        )
+    if group_size is not None and group_size < 1:
+        raise ValueError(f"`group_size` must be at least 1. Received: group_size={group_size}")
     if (group_by is not None) and not group_size:
         raise ValueError(f"`group_by` needs `group_size`, the number of texts of a sample. Received: {group_size}")
     problems = Problems(f"dataset of {records.name}")
@@ -77,7 +82,7 @@ class _Plan:
 
         as_it_is = tf.autograph.experimental.do_not_convert
         self.cached = bool(cache)
-        skip = 0 if cache else self.loading.initial_step * self.batch_size
+        skip = self.loading.initial_step * self.batch_size
         samples = record_stream(self._read, self.wires, self.order, self.loading, skip=skip)
         samples = samples.map(
             as_it_is(self._decode),
@@ -92,18 +97,19 @@ class _Plan:
             if self.shuffle:
                 buffer = len(self.order) if cache == "memory" else min(len(self.order), 4096)
                 samples = samples.shuffle(buffer, self.seed, reshuffle_each_iteration=True)
-            samples = (
-                samples.skip(self.loading.initial_step * self.batch_size) if self.loading.initial_step else samples
-            )
         if self._picks:
             seeds = tf.data.Dataset.random(self.seed, rerandomize_each_iteration=True)
             samples = tf.data.Dataset.zip(samples, seeds).map(as_it_is(self._pick))
         batches = self._batched(samples)
         if not cache:
             batches = watched(batches, self._units, self._seen, self._finish)
-        batches = batches.map(as_it_is(self._finished), num_parallel_calls=self.loading.num_workers)
         if augment:
-            batches = augmenter(self.preprocessor, augment, self.seed)(batches)
+            numbers = tf.data.Dataset.random(self.seed + 1, rerandomize_each_iteration=True)
+            batches = tf.data.Dataset.zip(batches, numbers)
+            batches = batches.map(as_it_is(self._numbered), num_parallel_calls=self.loading.num_workers)
+            batches = augmenter(self.preprocessor, augment)(batches)
+        else:
+            batches = batches.map(as_it_is(self._finished), num_parallel_calls=self.loading.num_workers)
         batches = batches.map(as_it_is(self._structured)).prefetch(2)
         batches.problems = self.read.problems
         if not (self.loading.bucket_by or self.loading.initial_step):
@@ -157,20 +163,25 @@ class _Plan:
             shape = self._sample_shape(modality, part)
             if modality in self.preprocessor.optional:
                 filler = tf.zeros([n or 1 for n in shape], part.storage_dtype)
-                value = tf.cond(there, lambda p=part, w=wire: p.graph(w), lambda f=filler: f)
+                value = tf.cond(there, lambda p=part, w=wire: self._value(p, w), lambda f=filler: f)
             else:
-                value = part.graph(wire)
-            if isinstance(part, Text) and value.shape.rank < len(shape):
-                # Token ids as they are: one text.
-                value = value[tf.newaxis]
-            if self.grouped and isinstance(part, (Text, Label)) and value.shape.rank == len(shape):
-                value = self._fit_group(value)
+                value = self._value(part, wire)
             prepared[modality] = tf.ensure_shape(value, shape)
             prepared[modality + "?"] = there
             if isinstance(part, Label) and self.read.units is not None:
                 count = tf.shape(wire)[0]
                 prepared["weight"] = tf.cast(tf.range(self.read.group_size) < count, "float32")
         return prepared
+
+    def _value(self, part, wire):
+        import tensorflow as tf
+
+        value = part.graph(wire)
+        if isinstance(part, Text) and value.shape.rank == len(part.shape):
+            # Token ids as they are: one text.
+            value = value[tf.newaxis]
+        grouped = isinstance(part, Text) or (isinstance(part, Label) and self.read.units is not None)
+        return self._fit_group(value) if self.grouped and grouped else value
 
     def _sample_shape(self, modality, part):
         grouped = isinstance(part, Text) or (isinstance(part, Label) and self.read.units is not None)
@@ -189,14 +200,21 @@ class _Plan:
         room = [[0, size - tf.shape(value)[0]]] + [[0, 0]] * (value.shape.rank - 1)
         return tf.pad(value, room)
 
-    def _pick(self, sample, seed):
+    def _pick(self, sample, number):
+        """One of several texts, by the seed of the sample or, behind a cache, by a number of its own."""
         import tensorflow as tf
 
         for modality, part in self.preprocessor.parts.items():
-            if isinstance(part, Text):
-                texts = sample[modality]
-                choice = seed % tf.cast(tf.shape(texts)[0], "int64") if self.shuffle else 0
-                sample[modality] = tf.ensure_shape(texts[choice], part.shape)
+            if not isinstance(part, Text):
+                continue
+            texts = sample[modality]
+            seed = [number, 0] if self.cached else [self.seed + sample["epoch"], sample["unit"]]
+            choice = tf.random.stateless_uniform((), seed, maxval=tf.shape(texts)[0], dtype=tf.int32)
+            ids = texts[choice if self.shuffle else 0]
+            if part.shape[0] is None:
+                # The longest of the texts padded the others.
+                ids = ids[: tf.reduce_max(tf.where(ids != 0, tf.range(1, tf.size(ids) + 1), 1))]
+            sample[modality] = tf.ensure_shape(ids, part.shape)
         return sample
 
     def _batched(self, samples):
@@ -237,6 +255,13 @@ class _Plan:
         lengths = [int(self._length(sample)) for sample in samples.take(_BUCKET_SAMPLE)]
         cuts = np.quantile(lengths, np.linspace(0, 1, _NUM_BUCKETS + 1)[1:-1])
         return sorted({int(cut) + 1 for cut in cuts})
+
+    def _numbered(self, batch, number):
+        """A finished batch and the seed of its augmentation, that of its first sample where no cache lies between."""
+        import tensorflow as tf
+
+        first = tf.stack([self.seed + batch["epoch"][0], batch["unit"][0]])
+        return self._finished(batch), tf.stack([number, 0]) if self.cached else first
 
     def _finished(self, batch):
         """Keys and dtypes of the model, from modalities and storage dtypes."""
@@ -295,10 +320,8 @@ def _failure(part, wire, shape):
         prepared = part.graph(tf.constant(wire))
         if len(shape) == prepared.shape.rank and not prepared.shape.is_compatible_with(shape):
             return f"its prepared shape {tuple(prepared.shape)} is not {shape}, that of the first records"
-    except tf.errors.OpError as error:
-        # TensorFlow names its own nodes before and after the reason.
-        reason = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", error.message.splitlines()[0]).strip()
-        return f"it cannot be decoded: {reason[:200]}"
+    except (tf.errors.OpError, UnicodeDecodeError) as error:
+        return graph_failure(error)
     return None
 
 

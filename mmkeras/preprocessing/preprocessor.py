@@ -4,10 +4,10 @@ import keras
 
 from mmkeras.data.records import Records
 from mmkeras.keys import prepared_key
-from mmkeras.preprocessing.assembly import assemble
+from mmkeras.preprocessing.assembly import assemble, prepare_sample
 from mmkeras.preprocessing.dataset import make_dataset
 from mmkeras.preprocessing.part import Part
-from mmkeras.preprocessing.reading import PartError, UnitReader, wire_of
+from mmkeras.preprocessing.reading import PartError, UnitReader, graph_failure, wire_of
 from mmkeras.preprocessing.serving import serve, serving_signature
 
 
@@ -193,7 +193,7 @@ class Preprocessor:
         samples = []
         for row, record in enumerate(records):
             try:
-                samples.append(read.wires([record]))
+                samples.append(prepare_sample(self, parts, read.wires([record])))
             except PartError as error:
                 raise ValueError(f"Record {row}, {error.modality!r}: {error}") from None
         return samples
@@ -204,12 +204,18 @@ class Preprocessor:
         try:
             import tensorflow as tf
         except ImportError:
-            return part.array(wire).astype(part.dtype)
+            try:
+                return part.array(wire).astype(part.dtype)
+            except ValueError as error:
+                raise PartError(name, str(error)) from None
         spec = wire_of(wire)
         if (name, spec) not in self._functions:
             signature = [tf.TensorSpec((None,) * spec.rank, spec.dtype)]
             self._functions[name, spec] = tf.function(part.graph, input_signature=signature)
-        return self._functions[name, spec](tf.constant(wire, spec.dtype)).numpy().astype(part.dtype)
+        try:
+            return self._functions[name, spec](tf.constant(wire, spec.dtype)).numpy().astype(part.dtype)
+        except (tf.errors.OpError, UnicodeDecodeError) as error:
+            raise PartError(name, graph_failure(error)) from None
 
 
 def _values(records, names):

@@ -1,5 +1,7 @@
 """Reading samples in Python: from records to wire forms, with every failure named."""
 
+import re
+
 import numpy as np
 
 from mmkeras.data.pipeline import Wire
@@ -73,11 +75,21 @@ class UnitReader:
         return [int(unit)] if self.units is None else [int(row) for row in self.units[unit]]
 
     def note(self, unit, error):
-        """Note once why a unit is skipped."""
-        where = f"{getattr(self.records, 'name', 'records')}, record {self.rows(unit)[0]}"
+        """Note once why a unit is skipped, by its row and, where it has one, the file."""
+        row = self.rows(unit)[0]
         key = getattr(error, "modality", "")
+        where = f"{getattr(self.records, 'name', 'records')}, record {row}"
+        file = self._file(row, key)
+        where = f"{where} ({file})" if file else where
         if not any(problem.where == where and problem.key == key for problem in self.problems):
             self.problems.add(where, str(error), key)
+
+    def _file(self, row, key):
+        try:
+            value = self.records[row].get(key)
+        except ValueError:
+            return None
+        return value if isinstance(value, str) and not isinstance(self.parts.get(key), (Text, Label)) else None
 
     def wires(self, records, rng=None):
         """Wire forms of the records of one unit; a `PartError` where one cannot be read."""
@@ -120,8 +132,8 @@ class UnitReader:
             if modality not in specs:
                 if modality not in self.optional or part.kind is None:
                     raise ValueError(
-                        f"None of the first {min(len(self), _LOOKED_AT)} records has a readable {modality!r}. "
-                        f"Received: {self.records!r}, first problem: {self._first_problem()}"
+                        f"None of the first {min(len(self), _LOOKED_AT)} records can be read: {self._first_problem()}. "
+                        f"Received: {self.records!r}"
                     )
                 specs[modality] = Wire(part.storage_dtype, len(part.shape))
         return specs, shapes
@@ -149,11 +161,20 @@ class UnitReader:
         if value is None or (isinstance(value, str) and not value and not isinstance(part, Text)):
             return {modality: None}
         if isinstance(part, Text):
-            texts = [value] if isinstance(value, str) else value
-            if self.pick_text and isinstance(texts, (list, tuple)):
+            texts = self._told(modality, value)
+            if isinstance(texts, list) and not texts:
+                return {modality: None}
+            if self.pick_text and isinstance(texts, (list, tuple)) and isinstance(texts[0], (str, bytes)):
                 texts = [texts[0 if rng is None else rng.integers(len(texts))]]
             return {modality: part.read(texts)}
         return {modality: part.read(value, rng)}
+
+    def _told(self, modality, value):
+        """The texts of a value as a list; where the text may be missing, an empty one is, as behind a server."""
+        texts = [value] if isinstance(value, (str, bytes)) else value
+        if modality in self.optional and isinstance(texts, (list, tuple)):
+            return [text for text in texts if not (isinstance(text, (str, bytes)) and not text)]
+        return texts
 
     def _label(self, part, record, modality):
         if record.get(modality) is None:
@@ -164,7 +185,7 @@ class UnitReader:
         texts = []
         for record in records:
             value = _given(record, modality)
-            texts += [value] if isinstance(value, str) else [] if value is None else list(value)
+            texts += [] if value is None else self._told(modality, value)
         if len(texts) > self.group_size:
             chosen = range(self.group_size)
             if rng is not None:
@@ -174,10 +195,12 @@ class UnitReader:
 
     def _first_problem(self):
         try:
-            self.wires([self.records[0]])
-        except (ValueError, IndexError) as error:
-            return f"{getattr(error, 'modality', '')}: {error}"
-        return "none"
+            self.wires([self.records[row] for row in self.rows(0)])
+        except PartError as error:
+            return f"{error.modality!r}: {error}"
+        except ValueError as error:
+            return str(error)
+        return "they lack some modality or other"
 
 
 class PartError(ValueError):
@@ -186,6 +209,18 @@ class PartError(ValueError):
     def __init__(self, modality, reason):
         super().__init__(reason)
         self.modality = modality
+
+
+def graph_failure(error) -> str:
+    """Why a graph could not decode a value, from the error that TensorFlow raised."""
+    if isinstance(error, UnicodeDecodeError):
+        # TensorFlow quotes the bytes of the file, and Python cannot read its message.
+        return "it cannot be decoded: the file is cut off or damaged"
+    lines = [line for line in error.message.splitlines() if line.strip()]
+    # TensorFlow names its own nodes around the reason; where a graph ran, the reason comes last.
+    told = lines[-1] if lines and "Graph execution error" in lines[0] else (lines or [""])[0]
+    reason = re.sub(r"\{\{.*?\}\}|\[Op:.*|\[\[.*", "", told).strip()
+    return f"it cannot be decoded: {reason[:200] or 'the file is damaged'}"
 
 
 def wire_of(wire) -> Wire:

@@ -382,6 +382,13 @@ def test_a_fixed_scale_has_no_weight():
     assert (float(loss.scale), loss.weights) == (4.0, [])
 
 
+@pytest.mark.parametrize("name", ["info_nce", "sigmoid", "adversarial"])
+def test_frozen(name):
+    loss = MAKERS[name](trainable=False)
+    loss.build([(None, 3), (None, 3)]) if name == "adversarial" else loss(ROWS, ROWS)
+    assert [w.trainable for w in loss.weights] == [False] * {"info_nce": 1, "sigmoid": 2, "adversarial": 4}[name]
+
+
 def test_reconstruction_by_hand():
     """Squared: rows (1 + 4 + 9 + 16) / 4 and 0. Cosine: 1 - 24/25, and a zero vector has no direction."""
     output = np.array([[[1.0, 2.0], [3.0, 4.0]], [[5.0, 5.0], [5.0, 5.0]], [[np.nan] * 2] * 2], "float32")

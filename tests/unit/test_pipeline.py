@@ -63,6 +63,10 @@ class TestOrder:
     def test_a_last_batch_may_be_dropped(self, pre):
         assert [len(batch) for batch in rows(pre.dataset(numbered(10), 4, drop_remainder=True))] == [4, 4]
 
+    def test_shards_in_order_leave_nothing_out(self, pre):
+        shards = [flat(pre.dataset(numbered(11), 4, shard=(3, index), shuffle=False)) for index in range(3)]
+        assert sorted(row for shard in shards for row in shard) == list(range(11))
+
     def test_shards_are_disjoint_and_of_one_length(self, pre):
         shards = [flat(pre.dataset(numbered(11), 4, shard=(3, index))) for index in range(3)]
         assert [len(shard) for shard in shards] == [3, 3, 3]
@@ -126,6 +130,44 @@ class TestTexts:
         assert ids.shape == (3, 4, 3)
         assert (ids.max(axis=-1) > 0).sum(axis=-1).tolist() == [1, 2, 4]
         assert ids[1, :2].tolist() == [[2, 5, 3], [2, 4, 3]]
+
+    def test_training_resumes_with_the_same_texts(self):
+        dataset = self.pre().dataset(self.records, 2, seed=1)
+        epochs = [[np.asarray(x["token_ids"]).tolist() for x in dataset] for _ in range(3)]
+        resumed = self.pre().dataset(self.records, 2, seed=1, initial_epoch=2)
+        assert [np.asarray(x["token_ids"]).tolist() for x in resumed] == epochs[2]
+        assert epochs[0] != epochs[1] != epochs[2]
+
+    def test_one_label_for_all_texts_of_a_sample(self):
+        records = numbered(2, text=[["dog", "cat"], ["cat"]], label=["a", "b"])
+        pre = Preprocessor(features=Features(normalize=None), text=self.words, label=Label(["a", "b"]))
+        ((x, y),) = pre.dataset(records, 2, shuffle=False, group_size=2)
+        assert np.asarray(x["token_ids"]).shape == (2, 2, 3)
+        assert np.asarray(y).tolist() == [0, 1]
+
+    def test_optional_text_that_no_record_has(self):
+        pre = Preprocessor(features=Features(normalize=None), text=self.words, optional="text")
+        (x,) = pre.dataset(numbered(3), 3)
+        assert not np.asarray(x["text_present"]).any()
+        assert not np.asarray(x["token_ids"]).any()
+
+    def test_an_empty_text_is_missing_where_it_may_be(self):
+        pre = Preprocessor(text=self.words, optional="text")
+        records = [{"text": ""}, {"text": ["", "dog"]}, {"text": "cat"}]
+        (x,) = pre.dataset(records, 3, shuffle=False)
+        for batch in (x, pre(records)):
+            assert np.asarray(batch["text_present"]).tolist() == [False, True, True]
+            assert np.asarray(batch["token_ids"])[:, 1].tolist() == [0, 4, 5]
+
+    def test_token_ids_as_they_are(self):
+        (x,) = Preprocessor(text=self.words).dataset([{"text": np.array([2, 4, 3])}] * 2, 2)
+        assert np.asarray(x["token_ids"]).tolist() == [[2, 4, 3]] * 2
+
+    def test_a_chosen_text_keeps_no_padding_of_the_others(self):
+        pre = Preprocessor(text=Text(vocabulary=["dog"]))
+        records = [{"text": ["dog", "dog " * 20]}] * 2
+        (x,) = pre.dataset(records, 2, shuffle=False)
+        assert np.asarray(x["token_ids"]).shape == pre(records)["token_ids"].shape == (2, 3)
 
     def test_records_of_one_image_become_one_sample(self):
         images = np.arange(3).repeat([5, 1, 2])
@@ -214,9 +256,11 @@ class TestBadSamples:
     @pytest.mark.parametrize(
         ("arguments", "reason"),
         [
-            ({"batch_size": 0}, "`batch_size` must be at least 1"),
+            ({"batch_size": 0}, "`batch_size` must be an integer of at least 1"),
             ({"shuffel": True}, r"no arguments \['shuffel'\]; besides its own it takes"),
             ({"shard": (2, 2)}, "`shard` is"),
+            ({"group_size": -2}, "`group_size` must be at least 1"),
+            ({"batch_size": 2.5}, "must be an integer"),
             ({"initial_step": -1}, "count from 0"),
             ({"balance": "colour"}, "has the key 'colour'"),
         ],
@@ -230,7 +274,7 @@ class TestBadSamples:
             pre.dataset(mm.data.Records([]))
 
     def test_nothing_readable(self):
-        with pytest.raises(ValueError, match=r"None of the first 2 records has a readable 'image'.*nowhere.png"):
+        with pytest.raises(ValueError, match=r"None of the first 2 records can be read: 'image': .*nowhere.png"):
             Preprocessor(image=Image((4, 4))).dataset(mm.data.from_arrays(image=["nowhere.png"] * 2))
 
 
@@ -254,6 +298,10 @@ class TestCache:
         assert epochs[0] != epochs[1]
         again = pre.dataset(numbered(20), 4, cache="memory", seed=2)
         assert [flat(again) for _ in range(3)] == epochs
+
+    def test_resuming_is_refused(self, pre):
+        with pytest.raises(ValueError, match="`cache` keeps no order to resume in"):
+            pre.dataset(numbered(), cache="memory", initial_step=1)
 
     def test_another_text_each_epoch_from_the_cache(self):
         pre = Preprocessor(text=TestTexts.words)
@@ -306,6 +354,13 @@ class TestAugmentation:
         first, _second = self.batches(steps)
         assert first.shape == (4, 4, 4, 3)
         assert first.dtype == np.float32
+
+    def test_training_resumes_with_the_same_pictures(self):
+        pre, step = Preprocessor(image=Image((4, 4))), {"image": mm.preprocessing.RandomFlip()}
+        dataset = pre.dataset(self.records, 4, seed=3, augment=step)
+        epochs = [[x["image"].numpy() for x in dataset] for _ in range(2)]
+        resumed = pre.dataset(self.records, 4, seed=3, augment=step, initial_epoch=1)
+        np.testing.assert_array_equal([x["image"].numpy() for x in resumed], epochs[1])
 
     def test_unknown_modality(self):
         with pytest.raises(ValueError, match=r"`augment` names modalities, here \['image'\].*Received: 'audio'"):
@@ -384,6 +439,8 @@ class TestLeftInTheMiddle:
         task = mm.models.MultimodalClassifier({"image": mm.encoders.vgg(1, 4, image_shape=(4, 4, 3))}, classes=2)
         task.compile()
         dataset = pre.dataset(records, 3)
-        with pytest.warns(UserWarning, match=r"skipped 1 of 9: arrays, record 5 \[image\]: it cannot be decoded"):
+        with pytest.warns(
+            UserWarning, match=r"skipped 1 of 9: arrays, record 5 \(.*bad.png\) \[image\]: it cannot be decoded"
+        ):
             task.fit(dataset, epochs=2, verbose=0)
         assert len(dataset.problems) == 1

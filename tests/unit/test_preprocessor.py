@@ -247,6 +247,23 @@ def files(tmp_path_factory):
 
 
 @pytest.mark.tensorflow
+@pytest.mark.parametrize("cut", [3, 20, 100, 400, -40])
+def test_a_cut_picture_is_named_everywhere(tmp_path, cut):
+    pil = pytest.importorskip("PIL.Image")
+    path = tmp_path / "cut.jpg"
+    pil.fromarray(RNG.integers(0, 256, (40, 50, 3), dtype="uint8")).save(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:cut])
+    pre = Preprocessor(image=Image((8, 8)))
+    with pytest.raises(ValueError, match=r"Record 1, 'image': it cannot be decoded: .+"):
+        pre([{"image": whole}, {"image": str(path)}])
+    dataset = pre.dataset([{"image": whole}] * 3 + [{"image": str(path)}], 4)
+    # Files and bytes are one wire form.
+    with pytest.warns(UserWarning, match=r"record 3 \(.*cut.jpg\) \[image\]: it cannot be decoded: .+"):
+        assert sum(len(x["image"]) for x in dataset) == 3
+
+
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("output", ["waveform", "log_mel"])
 def test_pipeline_call_and_exported_signature_agree(files, output, tmp_path):
     import tensorflow as tf

@@ -1,5 +1,7 @@
 """Recall at k in training: by hand, against `evaluate`, without state, and inside `fit`."""
 
+import doctest
+
 import keras
 import numpy as np
 import pytest
@@ -125,6 +127,28 @@ def test_a_model_that_says_nothing_scores_nothing(similarity, value, side):
         assert result == 0.0
 
 
+@every_similarity
+def test_what_float32_cannot_tell_apart_is_tied(similarity):
+    """Items that differ in the last digit alone: without a margin, some match would be first."""
+    second = floats(32) * (1 + 1.2e-7 * np.random.default_rng(0).integers(0, 4, (50, 32)))
+    assert measure(RecallAtK(3, similarity=similarity), (floats(50, 32, seed=1), second)) == 0.0
+
+
+def test_no_slot_is_written_twice(monkeypatch):
+    """Which of two values stays in a slot is up to the backend."""
+    written = []
+    plain = keras.ops.scatter_update
+
+    def spy(inputs, indices, updates):
+        written.extend(np.asarray(indices)[:, 0].tolist())
+        return plain(inputs, indices, updates)
+
+    monkeypatch.setattr(keras.ops, "scatter_update", spy)
+    RecallAtK(2, buffer_size=5, dim=4).update_state(*pairs(12, 4), None, np.arange(12) % 4 != 1)
+    # Nine of twelve are valid and the newest five stay, in each of three arrays; the last slot takes the others.
+    assert sorted(written) == sorted(3 * ([0, 1, 2, 3, 4] + 7 * [5]))
+
+
 def test_one_nan_counts_against_its_query_only():
     first, second = pairs(20, 8, noise=0.0)
     first[3] = np.nan
@@ -188,6 +212,12 @@ def test_config_survives_the_round_trip(options):
 
 def test_docstring():
     checks.check_docstring(RecallAtK, checks.init_parameters(RecallAtK), with_example=True)
+    runner = doctest.DocTestRunner()
+    for example in doctest.DocTestFinder(recurse=False).find(
+        RecallAtK, globs={"RecallAtK": RecallAtK, "ops": keras.ops}
+    ):
+        runner.run(example)
+    assert (runner.tries, runner.failures) == (3, 0)
 
 
 def test_every_argument_is_tried_with_another_value():
