@@ -7,6 +7,7 @@ from mmkeras.data.problems import Problems
 from mmkeras.keys import presence_key
 from mmkeras.preprocessing.augmented import augmenter
 from mmkeras.preprocessing.batches import Batches
+from mmkeras.preprocessing.caching import CacheNote
 from mmkeras.preprocessing.features import Features
 from mmkeras.preprocessing.label import Label
 from mmkeras.preprocessing.reading import PartError, UnitReader, graph_failure, wire_of
@@ -76,6 +77,7 @@ class _Plan:
         self.epoch = None
         self.told = 0
         self.cached = False
+        self.note = None
 
     def dataset(self, cache, augment):
         import tensorflow as tf
@@ -90,6 +92,13 @@ class _Plan:
             deterministic=self.loading.deterministic,
         )
         samples = samples.ignore_errors(log_warning=False)
+        if cache and cache != "memory":
+            arrangement = (self.read.group_size, self.loading.shard, self.loading.balance, self.seed)
+            units = None if self.read.units is None else [list(map(int, unit)) for unit in self.read.units[:100]]
+            self.note = CacheNote(str(cache), self.preprocessor, self.read.records, (arrangement, units))
+            self.note.check(self.read.problems)
+            self.note.write(self.read.problems)
+            self.told = len(self.read.problems)
         if cache:
             # Watched before the cache: only the first epoch reads.
             samples = watched(samples.batch(1), self._units, self._seen, self._finish).unbatch()
@@ -304,6 +313,8 @@ class _Plan:
             if wires is not None and self._is_readable(unit, wires) and not self.loading.drop_remainder:
                 self.read.note(unit, ValueError("it was lost on its way through the pipeline"))
         self._raise_if_strict()
+        if self.note is not None:
+            self.note.write(self.read.problems)
         told, self.told = self.told, len(self.read.problems)
         self.read.problems.warn(len(self.read), already=told, stacklevel=2)
 

@@ -299,6 +299,19 @@ class TestCache:
         again = pre.dataset(numbered(20), 4, cache="memory", seed=2)
         assert [flat(again) for _ in range(3)] == epochs
 
+    def test_a_cache_serves_nobody_else(self, pre, tmp_path):
+        path = str(tmp_path / "cache")
+        bad = numbered(8).map(lambda record: {**record, "features": "x"} if record["features"] == [3.0] else record)
+        with pytest.warns(UserWarning, match="skipped 1 of 8"):
+            assert len(flat(pre.dataset(bad, 4, cache=path))) == 7
+        again = pre.dataset(bad, 4, cache=path)
+        assert len(again.problems) == 1
+        assert len(flat(again)) == 7
+        with pytest.raises(ValueError, match="holds other samples"):
+            pre.dataset(numbered(6), 4, cache=path)
+        with pytest.raises(ValueError, match="holds other samples"):
+            Preprocessor(features=Features()).adapt(bad.take(2)).dataset(bad, 4, cache=path)
+
     def test_resuming_is_refused(self, pre):
         with pytest.raises(ValueError, match="`cache` keeps no order to resume in"):
             pre.dataset(numbered(), cache="memory", initial_step=1)

@@ -53,19 +53,19 @@ def test_a_query_that_cannot_miss_does_not_count():
 @pytest.mark.parametrize("k", [1, 5])
 @pytest.mark.parametrize("groups", [None, 20])
 def test_one_batch_equals_evaluate(similarity, k, groups):
-    first, second = pairs(64, 8, noise=2.0)
-    ids = None if groups is None else np.random.default_rng(0).integers(0, groups, 64)
+    first, second = pairs(40, 8, noise=2.0)
+    ids = None if groups is None else np.random.default_rng(0).integers(0, groups, 40)
     expected = evaluate(first, second, ids, ids, ks=(k,), similarity=similarity)[f"r@{k}"]
     assert 0 < expected < 1
     assert measure(RecallAtK(k, similarity=similarity), (first, second, ids)) == pytest.approx(expected)
-    buffered = RecallAtK(k, similarity=similarity, buffer_size=100, dim=8)
+    buffered = RecallAtK(k, similarity=similarity, buffer_size=50, dim=8)
     assert measure(buffered, (first, second, ids)) == pytest.approx(expected)
 
 
 def test_batches_are_averaged_by_query():
-    batches = [pairs(size, 8, noise=2.0, seed=size) for size in (12, 30)]
+    batches = [pairs(size, 8, noise=2.0, seed=size) for size in (7, 40)]
     expected = [measure(RecallAtK(3), batch) for batch in batches]
-    assert measure(RecallAtK(3), *batches) == pytest.approx((12 * expected[0] + 30 * expected[1]) / 42)
+    assert measure(RecallAtK(3), *batches) == pytest.approx((7 * expected[0] + 40 * expected[1]) / 47)
     metric = RecallAtK(3)
     measure(metric, batches[0])
     metric.reset_state()
@@ -73,7 +73,7 @@ def test_batches_are_averaged_by_query():
 
 
 @pytest.mark.parametrize("given", [False, True])
-@pytest.mark.parametrize("size", [1, 7, 16, 50, 90])
+@pytest.mark.parametrize("size", [7, 90])
 def test_a_buffer_does_not_depend_on_the_batch_size(size, given):
     """The newest 50 of 90 pairs are the pool, however they came."""
     first, second = pairs(90, 8, noise=2.0)
@@ -114,7 +114,7 @@ def test_pairs_that_are_not_valid_are_neither_queries_nor_items(buffer_size, giv
 @pytest.mark.parametrize("value", [0.0, 0.1, np.nan])
 @pytest.mark.parametrize("side", ["both", "first", "second"])
 def test_a_model_that_says_nothing_scores_nothing(similarity, value, side):
-    first, second = pairs(20, 37)
+    first, second = pairs(20, 8)
     if side != "second":
         first = np.full_like(first, value)
     if side != "first":
@@ -160,7 +160,7 @@ def test_without_state(options):
     """As JAX trains: variables go in and come out, nothing else changes."""
     metric, expected = RecallAtK(2, **options), RecallAtK(2, **options)
     state = metric.stateless_reset_state()
-    batches = [pairs(12, 4, seed=seed) for seed in range(4)]
+    batches = [pairs(8, 4, seed=seed) for seed in range(4)]
     for batch in batches:
         state = metric.stateless_update_state(state, *map(keras.ops.convert_to_tensor, batch))
     assert float(metric.result()) == 0.0
@@ -225,7 +225,7 @@ def test_every_argument_is_tried_with_another_value():
 
 
 def test_half_precision_embeddings():
-    first, second = (x.astype("float16") for x in pairs(64, 8, noise=2.0))
+    first, second = (x.astype("float16") for x in pairs(40, 8, noise=2.0))
     assert measure(RecallAtK(2), (first, second)) == pytest.approx(evaluate(first, second, ks=(2,))["r@2"])
 
 
