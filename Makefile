@@ -7,7 +7,7 @@ JAX_VENV := .venv-jax
 BIN := $(VENV)/bin
 TEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: help demo test test-all test-jax lint coverage wheel bench-layers bench-toy bench-pipeline bench-gpu tables clean
+.PHONY: help demo test test-all test-jax lint coverage wheel bench-layers bench-toy bench-pipeline bench-retrieval bench-gpu tables clean
 
 help:  ## Say what there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -47,6 +47,9 @@ bench-toy: $(VENV)/ready  ## Score the demo over three seeds
 
 bench-pipeline: $(VENV)/ready  ## Time files becoming batches: make bench-pipeline DATA=Flickr8k TORCH=python-with-torch
 	$(BIN)/python benchmarks/pipeline.py --data $(DATA) --torch $(TORCH) --record
+
+bench-retrieval: $(VENV)/ready  ## Time retrieval measures and exact search
+	$(BIN)/python benchmarks/retrieval.py --record
 
 tables: $(VENV)/ready  ## Fill the tables of README.md from benchmarks/results
 	$(BIN)/python benchmarks/tables.py

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 RESULTS = Path(__file__).parent / "results"
-_PACKAGES = ("mmkeras", "keras", "numpy", "tensorflow", "jax", "torch")
+_PACKAGES = ("mmkeras", "keras", "numpy", "tensorflow", "jax", "torch", "faiss-cpu")
 
 
 class PairTiming(NamedTuple):

@@ -1,6 +1,18 @@
 """mmkeras: multimodal learning in Keras, from a folder of files to a served model."""
 
-from mmkeras import data, encoders, keys, layers, models, ops, preprocessing
+from mmkeras import data, encoders, keys, layers, losses, metrics, models, ops, preprocessing, retrieval
 from mmkeras.version import __version__
 
-__all__ = ["__version__", "data", "encoders", "keys", "layers", "models", "ops", "preprocessing"]
+__all__ = [
+    "__version__",
+    "data",
+    "encoders",
+    "keys",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "ops",
+    "preprocessing",
+    "retrieval",
+]

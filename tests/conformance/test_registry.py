@@ -19,7 +19,7 @@ ROOMS = {
 }
 PUBLIC = {
     f"{room}.{name}": getattr(getattr(mm, room), name)
-    for room in ("ops", "layers", "encoders", "models", "preprocessing", "data")
+    for room in ("ops", "layers", "losses", "metrics", "encoders", "models", "preprocessing", "data", "retrieval")
     for name in getattr(mm, room).__all__
     if not inspect.ismodule(getattr(getattr(mm, room), name))
 }
@@ -36,6 +36,7 @@ BASES = {
     "layers.Fusion",
     "layers.TokenFusion",
     "layers.VectorFusion",
+    "losses.PairLoss",
     "models.Task",
     "preprocessing.Augmentation",
     "preprocessing.Part",
