@@ -188,7 +188,7 @@ def _command(name):
     arguments = sys.argv[1:]
     # Where the data lie is nobody's business and differs everywhere.
     hidden = [
-        "DIR" if previous in ("--data", "--test") else value
+        {"--data": "DIR", "--test": "DIR", "--torch": "PYTHON"}.get(previous, value)
         for previous, value in zip(["", *arguments], arguments, strict=False)
     ]
     return " ".join(["python", f"benchmarks/{name}.py", *hidden])

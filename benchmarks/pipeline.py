@@ -113,7 +113,7 @@ def make_files(folder, data, *, smoke):
         raise SystemExit(f"No JPEG files in {data / 'Flicker8k_Dataset'}: point --data at a Flickr8k folder.")
     made = {
         "photos": photos,
-        "large": large_pictures(folder / "large", photos, 16 if smoke else 400),
+        "large": large_pictures(folder / "large", photos, 16 if smoke else 1600),
         "sounds": sounds(folder / "sounds", 16 if smoke else 2000),
         "clips": clips(folder / "clips", 4 if smoke else 40),
     }
