@@ -189,17 +189,19 @@ class _Plan:
         if isinstance(part, Text) and value.shape.rank == len(part.shape):
             # Token ids as they are: one text.
             value = value[tf.newaxis]
-        grouped = isinstance(part, Text) or (isinstance(part, Label) and self.read.units is not None)
-        return self._fit_group(value) if self.grouped and grouped else value
+        return self._fit_group(value) if self.grouped and self._is_list(part) else value
 
     def _sample_shape(self, modality, part):
-        grouped = isinstance(part, Text) or (isinstance(part, Label) and self.read.units is not None)
-        if grouped:
+        if self._is_list(part):
             return (self.read.group_size, *part.shape)
         if isinstance(part, (Features, Signal)) and part.shape[-1] is None and self.seen_shapes.get(modality):
             # A model must know how many channels there are, also where the part has learned nothing.
             return (*part.shape[:-1], self.seen_shapes[modality][-1])
         return part.shape
+
+    def _is_list(self, part):
+        """Whether a sample holds several values of this part: texts always, labels where records are grouped."""
+        return isinstance(part, Text) or (isinstance(part, Label) and self.read.units is not None)
 
     def _fit_group(self, value):
         import tensorflow as tf

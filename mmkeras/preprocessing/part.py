@@ -3,7 +3,22 @@
 import keras
 
 
-class Part:
+class Configured:
+    """What has a config and shows it."""
+
+    def get_config(self):
+        return {}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+    def __repr__(self):
+        arguments = ", ".join(f"{key}={_short(value)}" for key, value in self.get_config().items())
+        return f"{type(self).__name__}({arguments})"
+
+
+class Part(Configured):
     """Base of the parts of a `Preprocessor`: one modality's way from a raw value to the array a model reads.
 
     The way has two halves. `read` is Python: it opens files, decodes what a graph cannot, and gives the *wire form*:
@@ -49,17 +64,6 @@ class Part:
     def array(self, wire):
         """What `graph` computes, in NumPy."""
         raise NotImplementedError
-
-    def get_config(self):
-        return {}
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**config)
-
-    def __repr__(self):
-        arguments = ", ".join(f"{key}={_short(value)}" for key, value in self.get_config().items())
-        return f"{type(self).__name__}({arguments})"
 
 
 def require_tensorflow(what):
