@@ -2,6 +2,8 @@
 
 import keras
 
+from mmkeras.preprocessing.augmentation import Augmentation
+
 
 def augmenter(preprocessor, augment):
     """Make the function that adds augmentation to a dataset of batches.
@@ -39,7 +41,10 @@ def augmenter(preprocessor, augment):
             elif isinstance(step, keras.layers.Layer):
                 batch[key] = tf.cast(step(batch[key], training=True), batch[key].dtype)
             else:
-                batch[key] = tf.ensure_shape(step(batch[key], own_seed), batch[key].shape)
+                changed = step(batch[key], own_seed)
+                # Augmentations know the shape of what they make.
+                known = isinstance(step, Augmentation)
+                batch[key] = changed if known else tf.ensure_shape(changed, batch[key].shape)
         return batch
 
     def apply(dataset):

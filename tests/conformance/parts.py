@@ -46,7 +46,7 @@ AUGMENTATIONS = {
     "Fade": (lambda: P.Fade(), SOUNDS),
     "FrameJitter": (lambda: P.FrameJitter(), np.stack([PICTURES] * 2)),
     "RandomColour": (lambda: P.RandomColour(), PICTURES),
-    "RandomCrop": (lambda: P.RandomCrop((0.3, 0.6)), PICTURES),
+    "RandomCrop": (lambda: P.RandomCrop((0.3, 0.6), size=(6, 8)), PICTURES),
     "RandomErasing": (lambda: P.RandomErasing(), PICTURES),
     "RandomFlip": (lambda: P.RandomFlip(), PICTURES),
     "RandomGain": (lambda: P.RandomGain(), SOUNDS),

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 
+import mmkeras as mm
 import mmkeras.preprocessing.augmentation as package
 from mmkeras.data.corruption.mixing import active_samples
 from mmkeras.preprocessing.augmentation import (
@@ -67,7 +68,7 @@ CASES = {
     "FrameJitter/features": (FrameJitter(shift=3, drop_rate=0.2), SPECTROGRAMS),
     "RandomColour": (RandomColour(0.3, 0.4, 0.5), IMAGES),
     "RandomColour/frames": (RandomColour(0.3, 0.4, 0.5), FRAMES),
-    "RandomCrop": (RandomCrop(area=(0.3, 0.9), ratio=(0.5, 2.0)), IMAGES),
+    "RandomCrop": (RandomCrop(area=(0.3, 0.9), ratio=(0.5, 2.0), size=(12, 16)), IMAGES),
     "RandomCrop/frames": (RandomCrop(area=(0.3, 0.9)), FRAMES),
     "RandomErasing": (RandomErasing(rate=0.9, area=(0.1, 0.4), ratio=(0.5, 2.0)), IMAGES),
     "RandomErasing/frames": (RandomErasing(rate=0.9, area=(0.1, 0.4)), FRAMES),
@@ -275,6 +276,21 @@ def test_a_crop_is_a_part_of_the_picture():
     assert changed[..., 0].min() == pytest.approx(0, abs=0.5)
     assert changed[..., 1].max() == pytest.approx(64, abs=0.5)
     np.testing.assert_allclose(run(RandomCrop((1, 1), (1, 1)), IMAGES), IMAGES, atol=1e-3)
+
+
+@tensorflow
+def test_a_crop_of_another_size_shows_the_same_part():
+    y, x = np.mgrid[:33, :65].astype("float32")
+    ramp = np.repeat(np.stack([y, x, 0 * x], axis=-1)[None], 8, axis=0)
+    large, small = run(RandomCrop((0.3, 0.6)), ramp), run(RandomCrop((0.3, 0.6), size=(17, 33)), ramp)
+    assert small.shape == (8, 17, 33, 3)
+    np.testing.assert_allclose(small, large[:, ::2, ::2], atol=1e-3)
+    pre = mm.preprocessing.Preprocessor(image=mm.preprocessing.Image((8, 8)))
+    records = mm.data.from_arrays(image=np.zeros((4, 8, 8, 3), "uint8"))
+    batches = pre.dataset(records, 2, augment={"image": RandomCrop(size=(4, 6))})
+    assert tuple(batches.element_spec["image"].shape) == (None, 4, 6, 3)
+    with pytest.raises(ValueError, match=r"`size` must be \(height, width\)"):
+        RandomCrop(size=(4,))
 
 
 @tensorflow

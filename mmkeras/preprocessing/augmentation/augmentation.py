@@ -2,11 +2,12 @@
 
 from typing import ClassVar
 
-from mmkeras.preprocessing.part import require_tensorflow
+from mmkeras.preprocessing.part import Configured, require_tensorflow
 
 
-class Augmentation:
-    """Base of the augmentations: a batch of prepared tensors in, a changed one of the same shape out.
+class Augmentation(Configured):
+    """Base of the augmentations: a batch of prepared tensors in, a changed one out, of the same shape
+    unless `output_shape` says otherwise.
 
     They run inside tf.data, whatever backend Keras has, and on training data only: a model that holds none of them
     cannot run one by mistake. Each row of a batch has draws of its own, and equal seeds give equal batches.
@@ -31,23 +32,17 @@ class Augmentation:
                 f"{batch.dtype.name}"
             )
         changed = self._augment(batch, tf.convert_to_tensor(seed, "int32"))
-        return tf.ensure_shape(tf.cast(changed, batch.dtype), batch.shape)
+        return tf.ensure_shape(tf.cast(changed, batch.dtype), self.output_shape(batch.shape))
+
+    def output_shape(self, shape):
+        """The shape of what comes out for a batch of some shape."""
+        return shape
 
     def _takes(self, dtype):
         return dtype.is_floating
 
     def _augment(self, batch, seed):
         raise NotImplementedError
-
-    def get_config(self):
-        return {}
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**config)
-
-    def __repr__(self):
-        return f"{type(self).__name__}({', '.join(f'{key}={value!r:.60}' for key, value in self.get_config().items())})"
 
 
 IMAGE_FORMS = {4: "(batch, height, width, 3)", 5: "(batch, frame, height, width, 3)"}
