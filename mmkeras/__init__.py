@@ -1,6 +1,6 @@
 """mmkeras: multimodal learning in Keras, from a folder of files to a served model."""
 
-from mmkeras import data, encoders, keys, layers, losses, metrics, models, ops, preprocessing, retrieval
+from mmkeras import data, encoders, keys, layers, losses, metrics, models, ops, preprocessing, retrieval, training
 from mmkeras.version import __version__
 
 __all__ = [
@@ -15,4 +15,5 @@ __all__ = [
     "ops",
     "preprocessing",
     "retrieval",
+    "training",
 ]

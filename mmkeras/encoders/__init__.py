@@ -2,20 +2,23 @@
 
 from mmkeras.encoders.audio import conv1d_audio, spectrogram_cnn
 from mmkeras.encoders.backbone import from_backbone
+from mmkeras.encoders.bag_of_words import bag_of_words
 from mmkeras.encoders.contract import finish
 from mmkeras.encoders.features import features
 from mmkeras.encoders.recurrent import gru, lstm
 from mmkeras.encoders.resnet import resnet, resnet18, resnet34, resnet50, resnet101
 from mmkeras.encoders.transformers import transformer_text, vision_transformer
 from mmkeras.encoders.vgg import vgg, vgg16, vgg19
-from mmkeras.encoders.word_vectors import read_word_vectors
+from mmkeras.encoders.word_vectors import learn_word_vectors, read_word_vectors
 
 __all__ = [
+    "bag_of_words",
     "conv1d_audio",
     "features",
     "finish",
     "from_backbone",
     "gru",
+    "learn_word_vectors",
     "lstm",
     "read_word_vectors",
     "resnet",

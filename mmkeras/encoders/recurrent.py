@@ -1,9 +1,9 @@
 """Recurrent text encoders."""
 
 import keras
-import numpy as np
 
 from mmkeras.encoders.contract import finish
+from mmkeras.encoders.word_vectors import embedding_layer
 
 
 def lstm(
@@ -107,12 +107,8 @@ def _recurrent(
 ):
     if num_layers < 1:
         raise ValueError(f"`num_layers` must be a positive integer. Received: num_layers={num_layers}")
-    vocabulary_size, embedding_dim = _embedding_shape(vocabulary_size, embedding_dim, word_vectors)
     token_ids = keras.Input((None,), dtype="int32", name="token_ids")
-    embedding = keras.layers.Embedding(vocabulary_size, embedding_dim, mask_zero=True, name="embedding")
-    x = embedding(token_ids)
-    if word_vectors is not None:
-        embedding.set_weights([np.asarray(word_vectors)])
+    x = embedding_layer(vocabulary_size, embedding_dim, word_vectors)(token_ids)
     for index in range(num_layers):
         if dropout_rate:
             x = keras.layers.Dropout(dropout_rate, name=f"dropout_{index + 1}")(x)
@@ -121,20 +117,3 @@ def _recurrent(
             layer = keras.layers.Bidirectional(layer, name=f"bidirectional_{index + 1}")
         x = layer(x)
     return finish(token_ids, x, pooling=pooling, name=name)
-
-
-def _embedding_shape(vocabulary_size, embedding_dim, word_vectors):
-    if word_vectors is None:
-        if not vocabulary_size:
-            raise ValueError(
-                "`vocabulary_size` is needed: the number of token ids, padding included. "
-                f"Received: vocabulary_size={vocabulary_size}"
-            )
-        return vocabulary_size, embedding_dim
-    shape = np.shape(word_vectors)
-    if len(shape) != 2 or vocabulary_size not in (None, shape[0]):
-        raise ValueError(
-            "`word_vectors` must be an array (vocabulary, dim) with one row per token id. "
-            f"Received: word_vectors of shape {shape}, vocabulary_size={vocabulary_size}"
-        )
-    return shape

@@ -22,10 +22,12 @@ from mmkeras.layers.null_embedding import NullEmbedding
 from mmkeras.layers.padding_mask import PaddingMask
 from mmkeras.layers.pixel_scaling import PixelScaling
 from mmkeras.layers.position_embedding import PositionEmbedding
+from mmkeras.layers.projection_head import ProjectionHead
 from mmkeras.layers.token_fusion import TokenFusion
 from mmkeras.layers.token_pooling import TokenPooling, pooling_layer
 from mmkeras.layers.tokens import Tokens
 from mmkeras.layers.transformer_block import TransformerBlock
+from mmkeras.layers.unit_length import UnitLength
 from mmkeras.layers.vector_fusion import VectorFusion
 from mmkeras.layers.weighted_fusion import WeightedFusion
 from mmkeras.layers.whisper_scaling import WhisperScaling
@@ -50,10 +52,12 @@ __all__ = [
     "PaddingMask",
     "PixelScaling",
     "PositionEmbedding",
+    "ProjectionHead",
     "TokenFusion",
     "TokenPooling",
     "Tokens",
     "TransformerBlock",
+    "UnitLength",
     "VectorFusion",
     "WeightedFusion",
     "WhisperScaling",

@@ -4,7 +4,8 @@ import keras
 from keras import ops
 
 from mmkeras.losses.gradient_reversal import GradientReversal
-from mmkeras.losses.pairs import directions, mean_where
+from mmkeras.losses.pairs import mean_where
+from mmkeras.ops import directions
 
 
 def adversarial(logits, valid=None):

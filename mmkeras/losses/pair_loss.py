@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from mmkeras.losses.pairs import directions
+from mmkeras.ops import directions
 
 
 class PairLoss(keras.layers.Layer):

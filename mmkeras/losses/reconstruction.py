@@ -3,7 +3,8 @@
 import keras
 from keras import ops
 
-from mmkeras.losses.pairs import directions, mean_where
+from mmkeras.losses.pairs import mean_where
+from mmkeras.ops import directions
 
 _DISTANCES = ("squared", "cosine")
 

@@ -51,7 +51,7 @@ def check_fusion(fusion):
     return fusion
 
 
-def encode_modalities(encoders, *, optional=(), modality_dropout_rate=0.0):
+def encode_modalities(encoders, *, optional=(), modality_dropout_rate=0.0, null_embeddings=True):
     """Build inputs and encodings of a task.
 
     Each encoder is wrapped in a model of our own name that shares its layers, so that encoders may have any names,
@@ -62,6 +62,7 @@ def encode_modalities(encoders, *, optional=(), modality_dropout_rate=0.0):
         encoders: dict of functional encoders by modality.
         optional: modalities that may be absent.
         modality_dropout_rate: probability that a present optional modality is dropped in training.
+        null_embeddings: whether the encoding of an absent modality is replaced; without, the task sees to it.
 
     Returns:
         `Branches`.
@@ -97,7 +98,7 @@ def encode_modalities(encoders, *, optional=(), modality_dropout_rate=0.0):
             sources = [ZeroAbsent(name=f"{source.name}_or_zero")([source, presence[modality]]) for source in sources]
         encoding = wrapped(sources)
         encoding = encoding[0] if isinstance(encoding, list) else encoding
-        if modality in presence:
+        if modality in presence and null_embeddings:
             encoding = NullEmbedding(name=f"{modality}_or_null")([encoding, presence[modality]])
         encodings[modality] = encoding
     return Branches([*inputs, *flags.values()], encodings, dict(presence))

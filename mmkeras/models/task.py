@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from mmkeras.keys import PRESENT, prepared_key, presence_key
+from mmkeras.models.groups import fold, repeat_rows, unfold
 from mmkeras.preprocessing.preprocessor import Preprocessor
 
 # Height, width or length that stands in for an absent modality when nothing says how large it would be.
@@ -37,12 +38,16 @@ class Task(keras.Model):
 
     # Keras checks inputs in `__call__`, and on JAX trains through `call` alone: both complete what they are given.
     def __call__(self, inputs, *args, **kwargs):
-        return super().__call__(self._complete(inputs), *args, **kwargs)
+        inputs, groups = self._complete(inputs)
+        groups = self.grouped_outputs(groups)
+        return unfold(super().__call__(inputs, *args, **kwargs), groups)
 
     def call(self, inputs, training=None, mask=None):
-        return super().call(self._complete(inputs), training=training, mask=mask)
+        inputs, groups = self._complete(inputs)
+        groups = self.grouped_outputs(groups)
+        return unfold(super().call(inputs, training=training, mask=mask), groups)
 
-    def compile(self, optimizer="auto", loss="auto", metrics="auto", **kwargs):
+    def compile(self, optimizer="auto", loss="auto", metrics="auto", *, step=None, **kwargs):
         """Configure training; everything left out gets a sensible default.
 
         Args:
@@ -50,6 +55,7 @@ class Task(keras.Model):
             loss: `"auto"` takes the task's own.
             metrics: `"auto"` takes the task's own, weighted by sample weights; with a loss of your own, accuracy in
                 the form that fits it.
+            step: a training step of `mm.training`, such as `GradientCache`; None takes Keras' own.
             **kwargs: whatever else `keras.Model.compile` takes.
         """
         if optimizer == "auto":
@@ -58,9 +64,18 @@ class Task(keras.Model):
             metrics = None
             if "weighted_metrics" not in kwargs:
                 kwargs["weighted_metrics"] = self.default_metrics() if loss == "auto" else ["accuracy"]
+        if step is not None and keras.backend.backend() == "tensorflow":
+            kwargs["jit_compile"] = False  # XLA takes no loops of unknown length there.
         super().compile(
             optimizer=optimizer, loss=self.default_loss() if loss == "auto" else loss, metrics=metrics, **kwargs
         )
+        self._step = step
+
+    def train_step(self, *arguments):
+        # Keras gives the batch, on JAX the state before it.
+        if self._step is None:
+            return super().train_step(*arguments)
+        return self._step(self, *arguments)
 
     def fit(self, x=None, y=None, *args, **kwargs):
         if not type(x).__module__.startswith("tensorflow.python.data"):
@@ -93,6 +108,22 @@ class Task(keras.Model):
         """
         return y, None
 
+    def grouped_outputs(self, groups):
+        """Say which outputs are grouped where inputs are, as (batch, group, ...).
+
+        Args:
+            groups: dict of group sizes by modality, empty where no input is grouped.
+
+        Returns:
+            Dict of group sizes by name of the output.
+        """
+        if groups:
+            raise ValueError(
+                f"{type(self).__name__} takes one value of each modality per sample. Received: groups of "
+                f"{sorted(groups)}, one axis more than the inputs {[tensor.name for tensor in self.inputs]} have"
+            )
+        return {}
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         y, sample_weight = self._targets(x, y, sample_weight)
         return super().compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
@@ -110,7 +141,7 @@ class Task(keras.Model):
         # Compiled metrics never saw a target; the loss and whatever the task tracks itself remain.
         return {metric.name: metric.result() for metric in self.metrics if metric is not compiled}
 
-    def prepare(self, records):
+    def prepare(self, records, modalities=None):
         """Turn raw records into a batch of inputs.
 
         With a preprocessor, records are raw (paths, bytes, strings, arrays). Without one they hold arrays under the
@@ -119,6 +150,7 @@ class Task(keras.Model):
 
         Args:
             records: one record (a dict) or a list of them.
+            modalities: the modalities to prepare; None for all.
 
         Returns:
             Dict of arrays, each with a batch axis.
@@ -127,11 +159,13 @@ class Task(keras.Model):
         if not records:
             raise ValueError("At least one record is needed. Received: an empty list")
         if self.preprocessor is not None:
-            return self.preprocessor(records)
+            return self.preprocessor(records) if modalities is None else self.preprocessor(records, modalities)
         for row, record in enumerate(records):
             self._check_keys(row, record)
         batch = {}
         for tensor in self.inputs:
+            if modalities is not None and self.modality_of(tensor.name) not in modalities:
+                continue
             if tensor.name.endswith(PRESENT):
                 keys = self._keys_of(tensor.name.removesuffix(PRESENT))
                 batch[tensor.name] = np.array(
@@ -212,16 +246,34 @@ class Task(keras.Model):
                 weight.trainable = index not in frozen
         return task
 
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        # Keras, on TensorFlow, averages the first batch over replicas to learn its shapes, and booleans have no mean.
+        if iterator is not None and self.distribute_strategy.num_replicas_in_sync > 1:
+            local = self.distribute_strategy.experimental_local_results
+            _, _, batches = next(iter(iterator))
+            data_batch, iterator = keras.tree.map_structure(lambda x: local(x)[0], next(batches)), None
+        super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        if not config:
+            return config
+        # The optimizer of a task that was never fitted has no state to read again.
+        step = keras.saving.serialize_keras_object(self._step)
+        return {**config, "step": step, "optimizer_built": self.optimizer.built}
+
     def compile_from_config(self, config):
         # Keras restores only models whose `compile` is its own; ours takes the same arguments.
+        config = dict(config)
+        built = config.pop("optimizer_built")
         self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.built:
+        if built:
             self.optimizer.build(self.trainable_variables)
 
     def _complete(self, inputs):
-        """Inputs as a list in the model's order: Keras would sort the keys of a dict."""
+        """Inputs as a list in the model's order (Keras would sort the keys of a dict), and the sizes of groups."""
         if not isinstance(inputs, dict):
-            return inputs
+            return inputs, {}
         given = {name: np.asarray(x) if isinstance(x, list | tuple | int | float) else x for name, x in inputs.items()}
         absent = [modality for modality in self.optional if not any(key in given for key in self._keys_of(modality))]
         names = [tensor.name for tensor in self.inputs if not tensor.name.endswith(PRESENT)]
@@ -239,7 +291,19 @@ class Task(keras.Model):
             elif tensor.name not in given:
                 shape = tuple(size or _FILLER_SIZE for size in tensor.shape[1:])
                 given[tensor.name] = _constant(like, shape, 0, tensor.dtype)
-        return [given[tensor.name] for tensor in self.inputs]
+        groups = {}
+        for tensor in self.inputs:
+            if len(given[tensor.name].shape) == len(tensor.shape) + 1:
+                groups[self.modality_of(tensor.name)] = given[tensor.name].shape[1]
+                given[tensor.name] = fold(given[tensor.name])
+        for modality, size in groups.items():
+            if modality in self.optional:
+                given[presence_key(modality)] = repeat_rows(given[presence_key(modality)], size)
+        if groups:  # Folding made tensors, and Keras takes no arrays beside them.
+            given = {
+                name: keras.ops.convert_to_tensor(x) if isinstance(x, np.ndarray) else x for name, x in given.items()
+            }
+        return [given[tensor.name] for tensor in self.inputs], groups
 
     def _targets(self, x, y, sample_weight):
         y, own_weight = self.targets(x, y)
@@ -249,6 +313,10 @@ class Task(keras.Model):
 
     def _keys_of(self, modality):
         return [prepared_key(modality, source.name) for source in self.encoders[modality].inputs]
+
+    def modality_of(self, name):
+        """The modality that an input belongs to, a presence flag too."""
+        return name.removesuffix(PRESENT) if name.endswith(PRESENT) else self._input_modality[name]
 
     @property
     def _input_modality(self):

@@ -11,22 +11,27 @@ from mmkeras.ops.masking import (
     usable,
     zero_padding,
 )
+from mmkeras.ops.replicas import gather_rows, num_replicas, replica_index
 from mmkeras.ops.sequence import join_masks, pack, shift, token_mask
-from mmkeras.ops.similarity import cosine_similarity, dot_similarity, squared_distance, unit
+from mmkeras.ops.similarity import cosine_similarity, directions, dot_similarity, squared_distance, unit
 
 __all__ = [
     "attention_mask",
     "attention_scores",
     "broadcast_flag",
     "cosine_similarity",
+    "directions",
     "dot_product_attention",
     "dot_similarity",
+    "gather_rows",
     "join_masks",
     "last_valid",
     "masked_max",
     "masked_mean",
     "masked_softmax",
+    "num_replicas",
     "pack",
+    "replica_index",
     "shift",
     "squared_distance",
     "stride_mask",

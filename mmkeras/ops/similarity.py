@@ -24,6 +24,29 @@ def unit(x, axis=-1):
     return x * ops.rsqrt(ops.maximum(squares, epsilon))
 
 
+def directions(x):
+    """Scale vectors to length one, at any scale; a vector of (nearly) zero stays zero and gets no gradient.
+
+    The gradient of a direction grows as the vector shrinks: at a zero vector it is anything between nothing and
+    infinity, and one such row would drown the rest of the batch.
+
+    Args:
+        x: tensor (rows, dim).
+
+    Returns:
+        Tensor (rows, dim).
+
+    Example:
+
+    >>> np.round(np.asarray(directions(ops.array([[3e30, 0.0], [0.0, 0.0]]))).astype(float), 6).tolist()
+    [[1.0, 0.0], [0.0, 0.0]]
+    """
+    largest = ops.stop_gradient(ops.max(ops.abs(x), axis=-1, keepdims=True))
+    zero = largest < 1e-6
+    # A direction does not depend on the scale, so the gradient is right although the scale counts as a constant.
+    return unit(ops.where(zero, ops.zeros_like(x), x) / ops.where(zero, ops.ones_like(largest), largest))
+
+
 def dot_similarity(a, b):
     """Dot product of every row of `a` with every row of `b`.
 

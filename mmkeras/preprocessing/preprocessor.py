@@ -87,16 +87,18 @@ class Preprocessor:
             done.append(part)
         return self
 
-    def __call__(self, records):
+    def __call__(self, records, modalities=None):
         """Turn records into a batch of inputs.
 
         Args:
             records: one record (a dict) or a list of them.
+            modalities: the modalities to prepare; None for all. Records need no others.
 
         Returns:
             Dict of NumPy arrays, each with a batch axis, also for one record.
         """
-        parts = {name: part for name, part in self.parts.items() if part.kind is not None}
+        wanted = list(self.parts) if modalities is None else modalities
+        parts = {name: self[name] for name in wanted if self[name].kind is not None}
         return assemble(self, parts, self._samples(records, parts))[0]
 
     def targets(self, records):

@@ -67,7 +67,7 @@ def evaluate(
     queries = Embeddings(queries, "queries", items.dim)
     matches = Matches(query_groups, item_groups, len(queries), len(items))
     scorer = Scorer(queries, items, similarity)
-    tally = Tally(_check_ks(ks))
+    tally = Tally(check_ks(ks))
     step = _chunk(matches.counts, len(items)) if chunk_size is None else check_count("chunk_size", chunk_size)
     room = np.empty((min(step, len(queries)), len(items)), "float32")
     for start in range(0, len(queries), step):
@@ -160,7 +160,7 @@ def evaluate_scores(scores, relevance=None, *, ks: Sequence[int] = (1, 5, 10)) -
             f"{scores.shape}"
         )
     relevance = None if relevance is None else _check_relevance(np.asarray(relevance), scores.shape)
-    tally = Tally(_check_ks(ks))
+    tally = Tally(check_ks(ks))
     ranks, held = [], 0
     for row, row_scores in enumerate(scores):
         if np.isnan(row_scores).any():
@@ -176,7 +176,8 @@ def evaluate_scores(scores, relevance=None, *, ks: Sequence[int] = (1, 5, 10)) -
     return tally.result(len(scores))
 
 
-def _check_ks(ks):
+def check_ks(ks: Sequence[int]) -> tuple[int, ...]:
+    """Return depths as a tuple, or say what they may be."""
     ks = tuple(check_count("ks", k) for k in ks)
     if not ks:
         raise ValueError(f"`ks` must name at least one depth. Received: {ks}")

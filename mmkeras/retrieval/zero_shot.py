@@ -21,6 +21,8 @@ def zero_shot(queries, prompts: Mapping[Any, Any]) -> ZeroShot:
 
     A class is the mean of its prompts at length one, brought to length one again, so that each way of saying it
     counts alike; its score is the cosine with the query. Of equal scores the class named first wins.
+    With a task, `queries` are `task.embed("image", photos)`, and prompts
+    `{name: task.embed("text", texts) for name, texts in sentences.items()}`.
 
     Args:
         queries: array (queries, dim) of embeddings, such as images.

@@ -168,6 +168,10 @@ LAYERS = {
     "PixelScaling": LayerCase(lambda: L.PixelScaling("caffe"), {"image": pixels()}),
     "PositionEmbedding": LayerCase(lambda: L.PositionEmbedding(9), _TOKENS, masked=("tokens",), weights=1),
     "PositionEmbedding/sine": LayerCase(lambda: L.PositionEmbedding(kind="sine"), _TOKENS, masked=("tokens",)),
+    "ProjectionHead": LayerCase(
+        lambda: L.ProjectionHead(4, 6, pooling="max", dropout_rate=0.1), _TOKENS, masked=("tokens",), weights=4 * 2
+    ),
+    "ProjectionHead/vector": LayerCase(lambda: L.ProjectionHead(4), {"vector": floats(BATCH, 8)}, weights=2),
     "TokenPooling": LayerCase(lambda: L.TokenPooling("last"), _TOKENS, masked=("tokens",)),
     "TokenPooling/avg": LayerCase(L.TokenPooling, _TOKENS, masked=("tokens",)),
     "TokenPooling/max": LayerCase(lambda: L.TokenPooling("max"), _TOKENS, masked=("tokens",)),
@@ -181,6 +185,7 @@ LAYERS = {
         weights=7 + 2 + 11 + 2 + 4,
     ),
     "TransformerBlock/self": LayerCase(L.TransformerBlock, _TOKENS, masked=("tokens",), weights=15),
+    "UnitLength": LayerCase(L.UnitLength, {"vectors": floats(BATCH, 5, 8)}),
     "WeightedFusion": LayerCase(
         lambda: L.WeightedFusion({"image": 1, "text": 2, "audio": 3}, dim=8, pooling="max"),
         _TRIO,
@@ -323,6 +328,10 @@ ENCODERS = {
     "gru": EncoderCase(
         lambda **o: E.gru(20, 8, embedding_dim=6, **o), sentences(), (BATCH, 6, 8), 1 + 3, padded=True
     ),
+    "bag_of_words": EncoderCase(
+        lambda pooling=None, **o: E.bag_of_words(20, 8, word_dropout_rate=0.1, pooling=pooling, **o),
+        sentences(), (BATCH, 6, 8), 1, padded=True,
+    ),
     "transformer_text": EncoderCase(
         lambda **o: E.transformer_text(20, 8, num_layers=1, num_heads=2, max_length=16, **o),
         sentences(), (BATCH, 6, 8), 2 + 15 + 2, padded=True,
@@ -365,4 +374,4 @@ ENCODERS = {
         _whisper, clip(12, mels=4), (BATCH, 6, 8), 22, padded=True, trained=21, fixed_length=True
     ),
 }  # fmt: skip
-ENCODERS_WITHOUT_CASE = {"finish", "read_word_vectors"}
+ENCODERS_WITHOUT_CASE = {"finish", "learn_word_vectors", "read_word_vectors"}

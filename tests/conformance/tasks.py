@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import keras
 import numpy as np
 
 import mmkeras as mm
@@ -11,12 +12,16 @@ from tests.conformance.cases import BATCH, FLAGS, clip, floats, pixels, sentence
 
 @dataclass(frozen=True)
 class TaskCase:
-    """A task with non-default arguments, its inputs and targets, and the exact number of its weight arrays."""
+    """A task with non-default arguments, its inputs and targets, and the exact number of its weight arrays.
+
+    `y` is None for a task that compares its modalities with each other; `metric` is what `fit` logs by default.
+    """
 
     make: Callable
     x: dict
-    y: np.ndarray
+    y: np.ndarray | None
     weights: int
+    metric: str = "accuracy"
 
 
 def _image():
@@ -54,9 +59,79 @@ def _shared():
     )
 
 
+def _joint():
+    return mm.models.JointEmbedding(
+        {"image": _image(), "text": _text(), "audio": mm.encoders.conv1d_audio(4, (8, 2), first_kernel_size=16)},
+        mm.losses.SigmoidContrastive(0.2, -1.0),
+        dim=6,
+        hidden_dim=5,
+        pooling="max",
+        dropout_rate=0.1,
+        pairs=[("text", "image"), ("audio", "image")],
+        alignment=mm.losses.Adversarial(4),
+        optional=("audio",),
+    )
+
+
+def _matched():
+    return mm.models.JointEmbedding(
+        {"image": _image(), "text": _text()}, mm.losses.InfoNCE(0.2), dim=6, matcher=mm.layers.CoAttention(2)
+    )
+
+
+def _plain_distance():
+    return mm.models.JointEmbedding(
+        {"image": _image(), "text": _text()}, mm.losses.MarginContrastive(2.0, normalize=False), dim=6
+    )
+
+
+def _autoencoder():
+    code = keras.Input((5,), name="code")
+    return mm.models.AutoencoderEmbedding(
+        {"image": _image(), "text": _text(), "audio": mm.encoders.conv1d_audio(4, (8, 2), first_kernel_size=16)},
+        {"audio": keras.Model(code, keras.layers.Dense(240, name="samples")(code))},
+        dim=5,
+        hidden_dim=6,
+        pooling="max",
+        distance="cosine",
+        agreement_weight=0.5,
+        cross_weight=2.0,
+        pairs=[("text", "image"), ("audio", "image")],
+        optional=("audio",),
+    )
+
+
+def _views():
+    face, voice = mm.encoders.features((6,)), mm.encoders.features((4, 3))
+    return mm.models.AutoencoderEmbedding(
+        {"features_face": face, "features_voice": voice}, dim=5, optional=("features_face", "features_voice")
+    )
+
+
 _PRESENCE = {"image_present": FLAGS, "text_present": ~FLAGS, "audio_present": np.array([True, False, False])}
 
 TASKS = {
+    "AutoencoderEmbedding": TaskCase(
+        _autoencoder,
+        {"image": pixels(), "token_ids": sentences(), "audio": clip(240), "audio_present": FLAGS},
+        None,
+        # Encoders, heads (linear, hidden, output, norm), decoders: four layers of the image, logits, samples.
+        3 + 4 + 6 + 3 * 8 + 8 + 2 + 2,
+        "recall_at_1_text_to_image",
+    ),
+    "AutoencoderEmbedding/views": TaskCase(
+        _views,
+        {
+            "features_face": floats(BATCH, 6),
+            "features_voice": floats(BATCH, 4, 3),
+            "features_face_present": FLAGS,
+            "features_voice_present": ~FLAGS | FLAGS[::-1],
+        },
+        None,
+        # Encoders, linear heads, decoders of two dense layers.
+        2 + 2 + 2 * 2 + 2 * 4,
+        "recall_at_1_features_face_to_features_voice",
+    ),
     "MultimodalClassifier": TaskCase(
         _everything,
         {"image": pixels(), "token_ids": sentences(), "audio": clip(240), **_PRESENCE},
@@ -88,6 +163,29 @@ TASKS = {
         np.array([0, 1, 2]),
         3 + 2,
     ),
+    "JointEmbedding": TaskCase(
+        _joint,
+        {"image": pixels(), "token_ids": sentences(), "audio": clip(240), "audio_present": FLAGS},
+        None,
+        # Encoders, heads (linear, hidden, output, norm), scale and bias, discriminator.
+        3 + 4 + 6 + 3 * 8 + 2 + 4,
+        "recall_at_1_text_to_image",
+    ),
+    "JointEmbedding/matcher": TaskCase(
+        _matched,
+        {"image": pixels(), "token_ids": sentences()},
+        np.array([0, 1, 2]),
+        # Encoders, heads, temperature; two attentions (two norms, query, key, value, output); hidden layer, answer.
+        3 + 4 + 2 * 2 + 1 + 2 * (2 * 2 + 7) + 2 * 2,
+        "recall_at_1_image_to_text",
+    ),
+    "JointEmbedding/distance": TaskCase(
+        _plain_distance,
+        {"image": pixels(), "token_ids": sentences()},
+        np.array([0, 1, 1]),
+        3 + 4 + 2 * 2,
+        "recall_at_1_image_to_text",
+    ),
 }
-# The base has no behaviour of its own to check.
-TASKS_WITHOUT_CASE = {"Task"}
+# The bases have no behaviour of their own to check.
+TASKS_WITHOUT_CASE = {"EmbeddingTask", "Task"}

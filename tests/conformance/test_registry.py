@@ -19,7 +19,18 @@ ROOMS = {
 }
 PUBLIC = {
     f"{room}.{name}": getattr(getattr(mm, room), name)
-    for room in ("ops", "layers", "losses", "metrics", "encoders", "models", "preprocessing", "data", "retrieval")
+    for room in (
+        "ops",
+        "layers",
+        "losses",
+        "metrics",
+        "encoders",
+        "models",
+        "preprocessing",
+        "data",
+        "retrieval",
+        "training",
+    )
     for name in getattr(mm, room).__all__
     if not inspect.ismodule(getattr(getattr(mm, room), name))
 }
@@ -37,6 +48,7 @@ BASES = {
     "layers.TokenFusion",
     "layers.VectorFusion",
     "losses.PairLoss",
+    "models.EmbeddingTask",
     "models.Task",
     "preprocessing.Augmentation",
     "preprocessing.Part",

@@ -8,6 +8,7 @@ import pytest
 
 from tests.conformance import checks
 from tests.conformance.backend import array, gradients
+from tests.conformance.cases import BATCH
 from tests.conformance.tasks import TASKS
 
 every_task = pytest.mark.parametrize("case", TASKS.values(), ids=TASKS)
@@ -18,8 +19,8 @@ def test_outputs_are_per_sample(case):
     task = case.make()
     together = task.predict_on_batch(case.x)
     for name, values in together.items():
-        assert values.shape[0] == len(case.y)
-        for row in range(len(case.y)):
+        assert values.shape[0] == BATCH
+        for row in range(BATCH):
             alone = task.predict_on_batch({key: x[row : row + 1] for key, x in case.x.items()})
             np.testing.assert_allclose(array(alone[name])[0], array(values)[row], atol=1e-5)
 
@@ -62,10 +63,11 @@ def test_fit_learns_with_defaults(case):
     task = case.make()
     task.compile()
     x = {key: np.repeat(values, 4, axis=0) for key, values in case.x.items()}
-    history = task.fit(x, np.repeat(case.y, 4, axis=0), batch_size=6, epochs=10, verbose=0).history
+    y = None if case.y is None else np.repeat(case.y, 4, axis=0)
+    history = task.fit(x, y, batch_size=6, epochs=10, verbose=0).history
     assert np.isfinite(history["loss"]).all()
     assert history["loss"][-1] < history["loss"][0]
-    assert "accuracy" in history
+    assert case.metric in history
 
 
 @every_task

@@ -8,6 +8,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+import mmkeras as mm
 from mmkeras import retrieval
 from tests.conformance import checks
 
@@ -198,7 +199,7 @@ def test_docstrings(thing):
     parameters = checks.init_parameters(thing) if inspect.isclass(thing) else inspect.signature(thing).parameters
     checks.check_docstring(thing, parameters, with_example=True)
     result = doctest.DocTestRunner()
-    for example in doctest.DocTestFinder(recurse=False).find(thing, globs={**vars(retrieval), "np": np}):
+    for example in doctest.DocTestFinder(recurse=False).find(thing, globs={**vars(retrieval), "mm": mm, "np": np}):
         result.run(example)
     assert result.tries > 0
     assert result.failures == 0

@@ -17,6 +17,14 @@ def saved(task, folder):
     return keras.saving.load_model(folder / "task.keras")
 
 
+def test_compiled_and_never_fitted_it_loads_as_it_was(tmp_path):
+    task = classifier()
+    task.compile(keras.optimizers.Adam(2e-3))
+    loaded = saved(task, tmp_path)
+    assert float(loaded.optimizer.learning_rate) == pytest.approx(2e-3)
+    loaded.fit(X, Y, verbose=0)
+
+
 class TestFreezing:
     @pytest.mark.parametrize("part", ["encoder", "fusion", "head", "null"])
     def test_what_is_frozen_stays_frozen(self, part, tmp_path):

@@ -9,6 +9,8 @@ import sys
 import numpy as np
 import pytest
 
+from tests.workflows.flickr8k_files import write_flickr8k
+
 ROOT = pathlib.Path(__file__).parents[2]
 BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
 README = (ROOT / "README.md").read_text()
@@ -17,12 +19,13 @@ README = (ROOT / "README.md").read_text()
 def test_code_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     _write_photos(tmp_path / "photos")
+    write_flickr8k(tmp_path / "Flickr8k")
     names = {}
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len(blocks) >= 2
     if BACKEND != "tensorflow":
         # Files are decoded by TensorFlow, which this run blocks.
-        blocks = [block for block in blocks if "read_folder" not in block]
+        blocks = [block for block in blocks if "mm.data.read_" not in block]
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
     assert (tmp_path / "parcels.keras").exists()
