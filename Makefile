@@ -7,7 +7,7 @@ JAX_VENV := .venv-jax
 BIN := $(VENV)/bin
 TEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: help demo test test-all test-jax lint coverage wheel bench-layers bench-toy bench-pipeline bench-retrieval bench-gpu tables clean
+.PHONY: help demo test test-all test-jax lint coverage wheel bench-layers bench-toy bench-pipeline bench-retrieval bench-spoken-digits bench-flickr8k-retrieval bench-micro-batches bench-gpu tables clean
 
 help:  ## Say what there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -50,6 +50,15 @@ bench-pipeline: $(VENV)/ready  ## Time files becoming batches: make bench-pipeli
 
 bench-retrieval: $(VENV)/ready  ## Time retrieval measures and exact search
 	$(BIN)/python benchmarks/retrieval.py --record
+
+bench-spoken-digits: $(VENV)/ready  ## Score spoken digits that find written ones: make bench-spoken-digits DATA=folder-of-mnist-and-fsdd
+	$(BIN)/python benchmarks/spoken_digits.py --data $(DATA) --seeds 3 --record
+
+bench-flickr8k-retrieval: $(VENV)/ready  ## Score photos found by sentences: make bench-flickr8k-retrieval DATA=Flickr8k
+	$(BIN)/python benchmarks/flickr8k_retrieval.py --data $(DATA) --record
+
+bench-micro-batches: $(VENV)/ready  ## Measure the memory of large contrastive batches
+	$(BIN)/python benchmarks/micro_batches.py --record
 
 tables: $(VENV)/ready  ## Fill the tables of README.md from benchmarks/results
 	$(BIN)/python benchmarks/tables.py

@@ -173,6 +173,21 @@ def peak_mb():
     return max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / unit
 
 
+def resident_mb(key):
+    """Memory of this process: `VmRSS` now, or `VmHWM` at most; what the system counts where there is no /proc."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith(key)) / 2**10
+
+
+def start_of_peak():
+    """Memory of this process now, in MiB; `resident_mb("VmHWM")` then tells the most since."""
+    if Path("/proc/self/clear_refs").exists():
+        Path("/proc/self/clear_refs").write_text("5")
+    return resident_mb("VmRSS")
+
+
 def _seconds(function, repeats):
     gc.collect()
     gc.disable()

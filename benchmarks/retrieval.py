@@ -7,14 +7,12 @@ Times are medians over interleaved pairs; ratios are time here / time there. Bot
 """
 
 import json
-import resource
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
-from common import interleaved, mean_over_seeds, parser, report, show
+from common import interleaved, mean_over_seeds, parser, report, resident_mb, show, start_of_peak
 
 from mmkeras.retrieval import Index, evaluate
 
@@ -57,22 +55,12 @@ def by_counting(images, captions, groups):
 SIDES = {"evaluate": by_counting, "argsort": by_argsort}
 
 
-def resident_mb(key):
-    """Memory of this process: `VmRSS` now, or `VmHWM` at most; what the system counts where there is no /proc."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith(key)) / 2**10
-
-
 def measure_memory(side, sizes, seed):
     """Print how many MiB one side takes beside its embeddings; run in a process of its own."""
     data = captioned(sizes, seed)
     # The first product starts the threads of BLAS, with buffers that are nobody's.
     SIDES[side](*captioned({**sizes, "images": 50}, seed))
-    before = resident_mb("VmRSS")
-    if Path("/proc/self/clear_refs").exists():
-        Path("/proc/self/clear_refs").write_text("5")
+    before = start_of_peak()
     SIDES[side](*data)
     print(json.dumps(resident_mb("VmHWM") - before))
 
