@@ -8,6 +8,7 @@ import os
 import platform
 import resource
 import statistics
+import subprocess
 import sys
 import time
 from datetime import UTC, datetime
@@ -50,6 +51,21 @@ def parser(description, *, needs_data=True, pairs=None):
     if pairs:
         made.add_argument("--pairs", type=int, default=pairs, help="interleaved timings of each side")
     return made
+
+
+def add_side(made, sides):
+    """Add the arguments of a script that measures each of its sides in a process of its own, by `side_alone`."""
+    made.add_argument("--side", choices=sides, help="measure one side here and print it")
+    made.add_argument("--sizes", type=json.loads, help="for --side")
+    made.add_argument("--first-seed", type=int, default=0, metavar="N", help="seed to start from")
+
+
+def side_alone(file, side, sizes, seed):
+    """Measure one side of a script in a process of its own; return what it printed last, as JSON."""
+    options = {"--side": side, "--sizes": json.dumps(sizes), "--first-seed": str(seed)}
+    command = [sys.executable, file, *(word for option in options.items() for word in option)]
+    finished = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(finished.stdout.splitlines()[-1])
 
 
 def interleaved(first, second, pairs, *, min_seconds=0.05):

@@ -1,22 +1,20 @@
 """What memory does a contrastive batch of 4,096 take when it passes in micro-batches, beside one of 256 that does not?
 
-One step of `fit` with InfoNCE on pictures of 64x64 (bytes) and sentences, by `GradientCache(micro_batch=64)` at 4,096
+One step of `fit` with InfoNCE on pictures of 96x96 (bytes) and sentences, by `GradientCache(micro_batch=64)` at 4,096
 and by Keras' own step at 256, each in a process of its own. Memory is the peak above the model, compiled and warmed up
 by a step on few rows, and above the batch itself. The gradients are compared at a batch that both can hold.
 """
 
 import json
-import subprocess
-import sys
 import time
 
 import keras
 import numpy as np
-from common import mean_over_seeds, parser, report, resident_mb, show, start_of_peak
+from common import add_side, mean_over_seeds, parser, report, resident_mb, show, side_alone, start_of_peak
 
 import mmkeras as mm
 
-SIZES = {"cached": 4096, "plain": 256, "micro_batch": 64, "image": 64, "width": 32, "compared": 256}
+SIZES = {"cached": 4096, "plain": 256, "micro_batch": 64, "image": 96, "width": 32, "compared": 256}
 SMOKE = {"cached": 64, "plain": 16, "micro_batch": 4, "image": 16, "width": 8, "compared": 16}
 SIDES = ("cached", "plain")
 GOAL = 1.2
@@ -25,7 +23,7 @@ GOAL = 1.2
 def make_task(sizes, side, optimizer="auto"):
     keras.utils.set_random_seed(0)
     encoders = {
-        "image": mm.encoders.resnet((1, 1), sizes["width"], image_shape=(sizes["image"], sizes["image"], 3)),
+        "image": mm.encoders.resnet((1, 1, 1), sizes["width"], image_shape=(sizes["image"], sizes["image"], 3)),
         "text": mm.encoders.gru(1000, 64, embedding_dim=64, pooling="max"),
     }
     task = mm.models.JointEmbedding(encoders, mm.losses.InfoNCE(), dim=128)
@@ -73,9 +71,7 @@ def difference(sizes, seed):
 
 def main():
     made = parser(__doc__, needs_data=False)
-    made.add_argument("--side", choices=SIDES, help="measure one side here and print it")
-    made.add_argument("--sizes", type=json.loads, help="for --side")
-    made.add_argument("--first-seed", type=int, default=0, metavar="N", help="seed to start from")
+    add_side(made, SIDES)
     arguments = made.parse_args()
     if arguments.side:
         measure(arguments.side, arguments.sizes, arguments.first_seed)
@@ -85,18 +81,8 @@ def main():
     for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
         results = {"gradient_difference": difference(sizes, seed)}
         for side in SIDES:
-            command = [
-                sys.executable,
-                __file__,
-                "--side",
-                side,
-                "--sizes",
-                json.dumps(sizes),
-                "--first-seed",
-                str(seed),
-            ]
-            finished = subprocess.run(command, capture_output=True, text=True, check=True)
-            results |= {f"{key}_{side}": value for key, value in json.loads(finished.stdout.splitlines()[-1]).items()}
+            measures = side_alone(__file__, side, sizes, seed)
+            results |= {f"{key}_{side}": value for key, value in measures.items()}
         results["ratio_memory"] = results["memory_mb_cached"] / results["memory_mb_plain"]
         measured.append(results)
     found = mean_over_seeds(measured)

@@ -7,12 +7,10 @@ Times are medians over interleaved pairs; ratios are time here / time there. Bot
 """
 
 import json
-import subprocess
-import sys
 import time
 
 import numpy as np
-from common import interleaved, mean_over_seeds, parser, report, resident_mb, show, start_of_peak
+from common import add_side, interleaved, mean_over_seeds, parser, report, resident_mb, show, side_alone, start_of_peak
 
 from mmkeras.retrieval import Index, evaluate
 
@@ -69,18 +67,7 @@ def evaluation(sizes, seed, pairs):
     """Return memory and time of both sides of `evaluate`."""
     results = {}
     for side in SIDES:
-        command = [
-            sys.executable,
-            __file__,
-            "--memory-of",
-            side,
-            "--sizes",
-            json.dumps(sizes),
-            "--first-seed",
-            str(seed),
-        ]
-        finished = subprocess.run(command, capture_output=True, text=True, check=True)
-        results[f"memory_mb_{side}"] = float(finished.stdout.splitlines()[-1])
+        results[f"memory_mb_{side}"] = side_alone(__file__, side, sizes, seed)
     data = captioned(sizes, seed)
     found, expected = by_counting(*data), by_argsort(*data)
     for key, value in expected.items():
@@ -114,12 +101,10 @@ def searching(sizes, seed, pairs):
 
 def main():
     made = parser(__doc__.splitlines()[0], needs_data=False, pairs=30)
-    made.add_argument("--memory-of", choices=SIDES, help="measure one side here and print its MiB")
-    made.add_argument("--sizes", type=json.loads, help="for --memory-of")
-    made.add_argument("--first-seed", type=int, default=0, metavar="N", help="seed to start from")
+    add_side(made, SIDES)
     arguments = made.parse_args()
-    if arguments.memory_of:
-        measure_memory(arguments.memory_of, arguments.sizes, arguments.first_seed)
+    if arguments.side:
+        measure_memory(arguments.side, arguments.sizes, arguments.first_seed)
         return
     sizes, pairs = (SMOKE, 3) if arguments.smoke else (SIZES, arguments.pairs)
     started = time.perf_counter()

@@ -9,26 +9,27 @@ from keras import ops
 
 def fold(x):
     """(batch, group, ...) -> (batch * group, ...)."""
-    return ops.reshape(x, (-1, *[size if size is not None else ops.shape(x)[2 + axis] for axis, size in
-                                 enumerate(x.shape[2:])]))  # fmt: skip
+    return ops.reshape(x, (-1, *_sizes(x, 2)))
 
 
 def unfold(outputs, groups):
     """Give the outputs named in `groups` their group axis back: (batch * group, ...) -> (batch, group, ...)."""
-    if not groups:
-        return outputs
-    outputs = dict(outputs)
+    outputs = dict(outputs) if groups else outputs
     for name, size in groups.items():
-        x = outputs[name]
-        if size is None or any(other is None for other in x.shape[1:]):
+        if size is None:
             raise ValueError(
-                f"The size of a group must be known, and of the output {name!r}. Received: groups of size {size}, "
-                f"output of shape {tuple(x.shape)}"
+                f"The number of values in a group must be known, for {name!r} too: `group_size=` of the dataset. "
+                "Received: a batch of unknown group size"
             )
-        outputs[name] = ops.reshape(x, (-1, size, *x.shape[1:]))
+        outputs[name] = ops.reshape(outputs[name], (-1, size, *_sizes(outputs[name], 1)))
     return outputs
 
 
 def repeat_rows(x, count):
     """Each row `count` times, side by side: rows for the folded form."""
     return ops.repeat(x, count, axis=0)
+
+
+def _sizes(x, start):
+    """Sizes of the axes of `x` from `start` on, as numbers where they are known."""
+    return [ops.shape(x)[axis] if x.shape[axis] is None else x.shape[axis] for axis in range(start, len(x.shape))]

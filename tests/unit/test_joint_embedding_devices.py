@@ -1,10 +1,6 @@
 """Two devices train a joint embedding exactly as one: every negative of the batch counts, on whichever it lies."""
 
 import contextlib
-import os
-import pathlib
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -13,8 +9,8 @@ import pytest
 import mmkeras as mm
 from tests.conformance.backend import array
 from tests.unit.test_joint_embedding import PIXELS, WORDS, image, text
+from tests.unit.two_devices import lines_of
 
-ROOT = pathlib.Path(__file__).parents[2]
 FLAGS = np.array([1, 1, 0, 1, 1, 0], "bool")
 CASES = {
     "rows": ({}, {"image": PIXELS, "token_ids": WORDS[:, 0]}, None),
@@ -22,20 +18,6 @@ CASES = {
     "groups": ({"optional": ("text",)}, {"image": PIXELS, "token_ids": WORDS, "text_present": FLAGS}, None),
     "alignment": ({"alignment": True}, {"image": PIXELS, "token_ids": WORDS[:, 0]}, None),
     "micro-batches": ({"step": 2}, {"image": PIXELS, "token_ids": WORDS[:, 0]}, None),
-}
-DEVICES = {
-    "tensorflow": """
-import tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-scope = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope
-""",
-    "jax": """
-import keras
-devices = keras.distribution.list_devices("cpu")
-assert len(devices) == 2
-scope = keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False).scope
-""",
 }
 PROGRAM = """
 from tests.unit.test_joint_embedding_devices import CASES, difference
@@ -73,18 +55,8 @@ def difference(name, scope):
 
 @pytest.fixture(scope="module")
 def differences():
-    finished = subprocess.run(
-        [sys.executable, "-c", DEVICES[keras.backend.backend()] + PROGRAM],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"},
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stderr[-4000:]
-    return {
-        name: float(value) for name, value in (line.split() for line in finished.stdout.splitlines()[-len(CASES) :])
-    }
+    lines = lines_of(PROGRAM)[-len(CASES) :]
+    return {name: float(value) for name, value in (line.split() for line in lines)}
 
 
 @pytest.mark.parametrize("name", CASES)
