@@ -13,10 +13,12 @@ from tests.unit.two_devices import lines_of
 
 FLAGS = np.array([1, 1, 0, 1, 1, 0], "bool")
 CASES = {
-    "rows": ({}, {"image": PIXELS, "token_ids": WORDS[:, 0]}, None),
-    "targets": ({}, {"image": PIXELS, "token_ids": WORDS[:, 0]}, np.array([0, 1, 2, 1, 3, 0], "int32")),
+    "targets": (
+        {"alignment": True},
+        {"image": PIXELS, "token_ids": WORDS[:, 0]},
+        np.array([0, 1, 2, 1, 3, 0], "int32"),
+    ),
     "groups": ({"optional": ("text",)}, {"image": PIXELS, "token_ids": WORDS, "text_present": FLAGS}, None),
-    "alignment": ({"alignment": True}, {"image": PIXELS, "token_ids": WORDS[:, 0]}, None),
     "micro-batches": ({"step": 2}, {"image": PIXELS, "token_ids": WORDS[:, 0]}, None),
 }
 PROGRAM = """
