@@ -11,8 +11,8 @@ def bag_of_words(
 ):
     """Build a text encoder that reads words without their order: an embedding, pooled.
 
-    With `pooling="attention"` it learns which words matter. For search by short texts, and for few texts to learn from,
-    it does as well as a recurrent encoder or better, in a fraction of its time.
+    With `pooling="attention"` it learns which words matter. Small and fast; for search by short texts, and where there
+    are few texts to learn from.
 
     Args:
         vocabulary_size: number of token ids, padding (0) included; may be left out with `word_vectors`.

@@ -70,8 +70,8 @@ def learn_word_vectors(documents, vocabulary_size: int, dim: int = 256, *, seed:
     """Learn word vectors from your own texts: words that come in the same documents get similar ones.
 
     Latent semantic analysis: of the matrix (documents, words) of `(1 + log count) * log((1 + n) / (1 + df))`, the word
-    side of its `dim` largest singular vectors, each times the root of its singular value. It takes seconds, and an
-    encoder that starts from it needs fewer examples to tell words from one another. Learn them from train texts only.
+    side of its `dim` largest singular vectors, each times the root of its singular value, all brought to the spread of
+    fresh weights. For encoders that have few examples to tell words from one another. Learn from train texts only.
 
     Args:
         documents: integer array (documents, tokens), padded with zeros. A document is what belongs together: all

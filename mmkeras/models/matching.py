@@ -76,7 +76,7 @@ def matching_loss(model, first, second, outputs, seed, training):
     rows = ops.arange(ops.shape(scores)[0])
     sides = (rows, rows, other_first), (partner, other_second, partner)
     pairs = {
-        name: ops.concatenate([ops.take(fold(x) if len(x.shape) > ranks[name] else x, rows, axis=0) for rows in side])
+        name: ops.concatenate([ops.take(fold(x) if len(x.shape) > ranks[name] else x, index, axis=0) for index in side])
         for given, side in zip(outputs, sides, strict=True)
         for name, x in given.items()
     }

@@ -303,3 +303,38 @@ class TestBackbones:
         clip = keras_hub.models.CLIPBackbone(vision_encoder=vision, text_encoder=text, projection_dim=4)
         with pytest.raises(ValueError, match=f"CLIPBackbone has a vision and a text.*Received: modality={modality!r}"):
             E.from_backbone(clip, modality=modality)
+
+
+class TestLearnedWordVectors:
+    DOCUMENTS = np.random.default_rng(0).integers(0, 30, (40, 12))
+
+    def test_they_are_the_largest_singular_vectors(self):
+        vectors = E.learn_word_vectors(self.DOCUMENTS, 32, 6)
+        counts = np.stack([np.bincount(row, minlength=32) for row in self.DOCUMENTS])
+        counts[:, 0] = 0
+        idf = np.log(41 / (1 + (counts > 0).sum(axis=0)))
+        matrix = np.where(counts > 0, 1 + np.log(np.maximum(counts, 1)), 0) * idf
+        _, values, words = np.linalg.svd(matrix)
+        expected = (words[:6].T * values[:6]) @ words[:6]
+        found = vectors @ vectors.T
+        # Signs and the scale are free.
+        np.testing.assert_allclose(found / np.linalg.norm(found), expected / np.linalg.norm(expected), atol=5e-3)
+        assert not vectors[[0, 30, 31]].any()
+
+    def test_an_encoder_starts_from_them(self):
+        vectors = E.learn_word_vectors(self.DOCUMENTS, 32, 6)
+        encoder = E.bag_of_words(word_vectors=vectors, pooling="avg")
+        found = array(encoder(np.array([[3, 5, 0], [7, 0, 0]])))
+        np.testing.assert_allclose(found, [vectors[[3, 5]].mean(axis=0), vectors[7]], atol=1e-6)
+
+    @pytest.mark.parametrize(
+        ("documents", "size", "dim", "message"),
+        [
+            (np.ones((3, 4)), 9, 2, "must be an integer array"),
+            (np.array([[1, 9]]), 9, 1, r"must lie in 0\.\.8"),
+            (np.array([[1, 2]]), 9, 2, "`dim` must lie between 1"),
+        ],
+    )
+    def test_what_teaches_nothing(self, documents, size, dim, message):
+        with pytest.raises(ValueError, match=message):
+            E.learn_word_vectors(documents, size, dim)
