@@ -4,7 +4,7 @@ import math
 
 import keras
 
-from mmkeras.layers import Tokens, pooling_layer
+from mmkeras.layers import FusedBatchNormalization, Tokens, pooling_layer
 
 NORMALIZATIONS = ("group", "layer", "batch", None)
 
@@ -49,7 +49,7 @@ def normalization_layer(normalization, channels, *, name=None):
     if normalization is None:
         return None
     if normalization == "batch":
-        return keras.layers.BatchNormalization(name=name)
+        return FusedBatchNormalization(name=name)
     if normalization == "layer":
         return keras.layers.LayerNormalization(name=name)
     return keras.layers.GroupNormalization(math.gcd(8, channels), name=name)

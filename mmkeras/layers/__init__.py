@@ -14,6 +14,7 @@ from mmkeras.layers.conv_block import ConvBlock
 from mmkeras.layers.cross_modal_attention import CrossModalAttention
 from mmkeras.layers.flatten_frequency import FlattenFrequency
 from mmkeras.layers.frozen_statistics import FrozenStatistics
+from mmkeras.layers.fused_batch_normalization import FusedBatchNormalization
 from mmkeras.layers.fusion import Fusion
 from mmkeras.layers.gated_fusion import GatedFusion
 from mmkeras.layers.log_mel_spectrogram import LogMelSpectrogram
@@ -44,6 +45,7 @@ __all__ = [
     "CrossModalAttention",
     "FlattenFrequency",
     "FrozenStatistics",
+    "FusedBatchNormalization",
     "Fusion",
     "GatedFusion",
     "LogMelSpectrogram",

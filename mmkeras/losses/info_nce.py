@@ -5,9 +5,9 @@ import math
 import keras
 from keras import ops
 
+from mmkeras.losses.info_nce_blocks import info_nce_by_blocks
 from mmkeras.losses.pair_loss import PairLoss
 from mmkeras.losses.pairs import mean_over_rows, split
-from mmkeras.ops import dot_similarity
 
 
 def info_nce(scores, positives, usable=None, label_smoothing=0.0):
@@ -149,7 +149,7 @@ class InfoNCE(PairLoss):
         return ops.exp(self._log_scale)
 
     def loss(self, first, second, positives, usable):
-        return info_nce(self.scale * dot_similarity(first, second), positives, usable, self.label_smoothing)
+        return info_nce_by_blocks(self.scale * first, second, positives, usable, self.label_smoothing)
 
     def get_config(self):
         return {

@@ -56,6 +56,10 @@ class PairLoss(keras.layers.Layer):
         """Compare two sets of embeddings; return a scalar."""
         raise NotImplementedError(f"{type(self).__name__} must define `loss`.")
 
+    def compute_output_spec(self, first, second, *args, **kwargs):
+        self._check_embeddings(first, second)
+        return keras.KerasTensor((), "float32")
+
     def get_config(self):
         return {**super().get_config(), "normalize": self.normalize}
 

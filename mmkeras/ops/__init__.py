@@ -1,6 +1,7 @@
 """Stateless tensor maths on `keras.ops`: the formulas that layers, losses and tasks share."""
 
 from mmkeras.ops.attention import attention_mask, attention_scores, dot_product_attention, masked_softmax
+from mmkeras.ops.batch_statistics import normalize_batch
 from mmkeras.ops.masking import (
     broadcast_flag,
     last_valid,
@@ -29,6 +30,7 @@ __all__ = [
     "masked_max",
     "masked_mean",
     "masked_softmax",
+    "normalize_batch",
     "num_replicas",
     "pack",
     "replica_index",

@@ -145,6 +145,7 @@ LAYERS = {
     ),
     "FlattenFrequency": LayerCase(L.FlattenFrequency, {"map": floats(BATCH, 6, 5, 2)}, masked=("map",)),
     "FrozenStatistics": LayerCase(lambda: L.FrozenStatistics(_normalized()), {"x": floats(BATCH, 4)}, weights=4),
+    "FusedBatchNormalization": LayerCase(L.FusedBatchNormalization, {"x": floats(BATCH, 5, 5, 4)}, weights=4),
     "GatedFusion": LayerCase(
         lambda: L.GatedFusion(8, pooling="max", per_dimension=False), _TRIO, _fuse, masked=("text",), weights=2 * 2 + 2
     ),

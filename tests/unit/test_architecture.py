@@ -22,8 +22,8 @@ LEVELS = [
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 WITHOUT_TENSORFLOW = {"keys", "ops", "layers", "losses", "metrics", "encoders", "generation", "models", "version"}
-# Rows can be gathered from the replicas of tf.distribute only by its own functions.
-WITH_TENSORFLOW = {"ops/replicas.py"}
+# Only TensorFlow itself can gather rows from the replicas of tf.distribute, and has a kernel for batch statistics.
+WITH_TENSORFLOW = {"ops/batch_statistics.py", "ops/replicas.py"}
 
 
 def room_of(path):

@@ -83,6 +83,18 @@ def test_gradients_equal_the_slopes_of_the_loops(name, case):
         np.testing.assert_allclose(actual, slope, atol=2e-5)
 
 
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("case", CASES)
+def test_scores_may_be_computed_a_block_of_rows_at_a_time(case, rows, monkeypatch):
+    """Three rows do not divide four or seven, so that the last block holds rows of the one before."""
+    first, second, options = CASES[case]
+    whole = measure(make("info_nce"), first, second, **options)
+    monkeypatch.setattr("mmkeras.losses.info_nce_blocks._ROWS", rows)
+    blocks = measure(make("info_nce"), first, second, **options)
+    for actual, expected in zip(keras.tree.flatten(blocks), keras.tree.flatten(whole), strict=True):
+        np.testing.assert_allclose(actual, expected, atol=1e-6)
+
+
 def test_the_learned_numbers_get_the_slopes_of_the_loops():
     """By the logarithm of the scale, and by the bias."""
     _, by_weights, _ = measure(make("info_nce"), ROWS, COLUMNS, **GROUPS)

@@ -313,3 +313,45 @@ class TestBackboneTokens:
         output = layer(tensor(given))
         assert mask_of(output).tolist() == [[True, True, False, False]]
         assert array(output)[0, :, 0].tolist() == [2.0, 1.5, 0.0, 0.0]
+
+
+class TestFusedBatchNormalization:
+    @pytest.mark.parametrize(
+        ("shape", "options"),
+        [
+            ((4, 5, 3, 2), {}),
+            ((4, 5, 3, 2), {"momentum": 0.5, "epsilon": 0.1}),
+            ((4, 5, 3, 2), {"center": False}),
+            ((4, 5, 3, 2), {"axis": 1}),
+            ((6, 2), {}),
+        ],
+    )
+    def test_equals_keras(self, shape, options):
+        x, ramp = 3.0 + 2.0 * floats(*shape), tensor(floats(*shape, seed=1))
+        sides = []
+        for make in (L.FusedBatchNormalization, keras.layers.BatchNormalization):
+            layer = make(**options)
+            layer.build(shape)
+            layer.gamma.assign(tensor(1.0 + 0.1 * np.arange(layer.gamma.shape[0], dtype="float32")))
+            measured = gradients(
+                lambda x, layer=layer: keras.ops.sum(ramp * layer(x[0], training=True)), layer.trainable_variables, [x]
+            )
+            layer(tensor(x), training=True)
+            inferred = layer(tensor(x), training=False)
+            sides.append([*keras.tree.flatten(measured), *layer.get_weights(), array(inferred)])
+        for actual, expected in zip(*sides, strict=True):
+            np.testing.assert_allclose(actual, expected, rtol=2e-4, atol=2e-5)
+
+    def test_reads_half_precision(self):
+        layer = L.FusedBatchNormalization(dtype="mixed_bfloat16")
+        x = keras.ops.cast(tensor(100.0 + floats(8, 6, 6, 2)), "bfloat16")
+        y = layer(x, training=True)
+        assert keras.backend.standardize_dtype(y.dtype) == "bfloat16"
+        assert array(y).std() == pytest.approx(1.0, abs=0.05)
+        assert keras.backend.standardize_dtype(layer.moving_mean.dtype) == "float32"
+
+    def test_frozen_it_keeps_its_statistics(self):
+        layer = L.FusedBatchNormalization(trainable=False)
+        x = tensor(floats(4, 3, 3, 2))
+        np.testing.assert_allclose(array(layer(x, training=True)), array(layer(x, training=False)))
+        assert array(layer.moving_mean).tolist() == [0.0, 0.0]
