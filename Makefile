@@ -7,7 +7,7 @@ JAX_VENV := .venv-jax
 BIN := $(VENV)/bin
 TEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: help demo test test-all test-jax lint coverage wheel bench-layers bench-toy bench-pipeline bench-retrieval bench-spoken-digits bench-flickr8k-retrieval bench-micro-batches bench-gpu tables clean
+.PHONY: help demo test test-all test-jax lint coverage wheel bench-layers bench-toy bench-pipeline bench-retrieval bench-spoken-digits bench-flickr8k-retrieval bench-micro-batches bench-easy-vqa bench-gpu tables clean
 
 help:  ## Say what there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -60,7 +60,10 @@ bench-flickr8k-retrieval: $(VENV)/ready  ## Score photos found by sentences: mak
 bench-micro-batches: $(VENV)/ready  ## Measure the memory of large contrastive batches
 	$(BIN)/python benchmarks/micro_batches.py --record
 
-tables: $(VENV)/ready  ## Fill the tables of README.md from benchmarks/results
+bench-easy-vqa: $(VENV)/ready  ## Score answers about coloured shapes: make bench-easy-vqa DATA=easy-VQA
+	$(BIN)/python benchmarks/easy_vqa.py --data $(DATA) --seeds 3 --record
+
+tables: $(VENV)/ready  ## Fill the tables of the READMEs from benchmarks/results
 	$(BIN)/python benchmarks/tables.py
 
 bench-gpu: $(JAX_VENV)/ready  ## Time model.fit on an accelerator, JAX backend

@@ -15,10 +15,12 @@ import mmkeras as mm
 
 BATCH, QUERIES, KEYS, DIM, HEADS = 32, 49, 32, 256, 8
 VECTORS = 256
+PICTURES = (32, 32, 32, 64)
 GOALS = {
     "keras_multi_head_attention": 1.10,
     "keras_multi_head_attention_masked": 1.10,
     "plain_formula": 1.15,
+    "keras_batch_normalization": 1.0,
 }
 
 
@@ -57,6 +59,20 @@ class Fusion(keras.layers.Layer):
         return self.fusion([first, second])
 
 
+class Training(keras.layers.Layer):
+    """A normalisation as it is in training, and the ReLU behind it: the mean square of the former is a constant."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def build(self, x_shape):
+        self.layer.build(x_shape)
+
+    def call(self, x):
+        return keras.ops.relu(self.layer(x, training=True))
+
+
 def compiled_step(layer, inputs, mask=None):
     """Return a callable that runs forward and backward, waits, and gives loss and input gradients."""
     options = {} if mask is None else {"context_mask": mask}
@@ -90,8 +106,10 @@ def _tensorflow_step(layer, inputs, options):
 def _jax_step(layer, inputs, options):
     import jax
 
+    state = [weight.value for weight in layer.non_trainable_variables]
+
     def loss_of(weights, inputs, options):
-        output, _ = layer.stateless_call(weights, [], *inputs, **options)
+        output, _ = layer.stateless_call(weights, state, *inputs, **options)
         return keras.ops.mean(keras.ops.square(output))
 
     step = jax.jit(jax.value_and_grad(loss_of, argnums=(0, 1)))
@@ -144,6 +162,18 @@ def fusion_sides(rng):
     return compiled_step(ours, inputs), compiled_step(theirs, inputs)
 
 
+def normalization_sides(rng):
+    """Return both steps of the comparison of batch normalisations, with equal weights."""
+    x = rng.normal(size=PICTURES).astype("float32")
+    ours, theirs = (Training(make()) for make in (mm.layers.FusedBatchNormalization, keras.layers.BatchNormalization))
+    for layer in (ours, theirs):
+        layer(x)
+    weights = [rng.normal(size=PICTURES[-1:]).astype("float32") for _ in range(2)] + ours.get_weights()[2:]
+    ours.set_weights(weights)
+    theirs.set_weights(weights)
+    return compiled_step(ours, [x]), compiled_step(theirs, [x])
+
+
 def check_agreement(ours, theirs):
     """Raise an error unless loss and input gradients of both sides agree."""
     (loss, gradients), (expected_loss, expected_gradients) = ours(), theirs()
@@ -168,6 +198,7 @@ def main():
             "keras_multi_head_attention": attention_sides(rng, masked=False),
             "keras_multi_head_attention_masked": attention_sides(rng, masked=True),
             "plain_formula": fusion_sides(rng),
+            "keras_batch_normalization": normalization_sides(rng),
         }
         results = {}
         for peer, (ours, theirs) in sides.items():

@@ -1,12 +1,26 @@
 """mmkeras: multimodal learning in Keras, from a folder of files to a served model."""
 
-from mmkeras import data, encoders, keys, layers, losses, metrics, models, ops, preprocessing, retrieval, training
+from mmkeras import (
+    data,
+    encoders,
+    evaluation,
+    keys,
+    layers,
+    losses,
+    metrics,
+    models,
+    ops,
+    preprocessing,
+    retrieval,
+    training,
+)
 from mmkeras.version import __version__
 
 __all__ = [
     "__version__",
     "data",
     "encoders",
+    "evaluation",
     "keys",
     "layers",
     "losses",

@@ -5,8 +5,10 @@ from mmkeras.encoders.backbone import from_backbone
 from mmkeras.encoders.bag_of_words import bag_of_words
 from mmkeras.encoders.contract import finish
 from mmkeras.encoders.features import features
+from mmkeras.encoders.graph import graph
 from mmkeras.encoders.recurrent import gru, lstm
 from mmkeras.encoders.resnet import resnet, resnet18, resnet34, resnet50, resnet101
+from mmkeras.encoders.signal import signal
 from mmkeras.encoders.transformers import transformer_text, vision_transformer
 from mmkeras.encoders.vgg import vgg, vgg16, vgg19
 from mmkeras.encoders.word_vectors import learn_word_vectors, read_word_vectors
@@ -17,6 +19,7 @@ __all__ = [
     "features",
     "finish",
     "from_backbone",
+    "graph",
     "gru",
     "learn_word_vectors",
     "lstm",
@@ -26,6 +29,7 @@ __all__ = [
     "resnet34",
     "resnet50",
     "resnet101",
+    "signal",
     "spectrogram_cnn",
     "transformer_text",
     "vgg",

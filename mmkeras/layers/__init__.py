@@ -8,18 +8,27 @@ from mmkeras.layers.add_channel import AddChannel
 from mmkeras.layers.attention_fusion import AttentionFusion
 from mmkeras.layers.attention_pooling import AttentionPooling
 from mmkeras.layers.backbone_tokens import BackboneTokens
+from mmkeras.layers.bilinear_fusion import BilinearFusion
+from mmkeras.layers.bottleneck_fusion import BottleneckFusion
 from mmkeras.layers.co_attention import CoAttention
 from mmkeras.layers.concat_fusion import ConcatFusion
 from mmkeras.layers.conv_block import ConvBlock
 from mmkeras.layers.cross_modal_attention import CrossModalAttention
+from mmkeras.layers.film import FiLM
+from mmkeras.layers.film_fusion import FiLMFusion
 from mmkeras.layers.flatten_frequency import FlattenFrequency
 from mmkeras.layers.frozen_statistics import FrozenStatistics
 from mmkeras.layers.fused_batch_normalization import FusedBatchNormalization
 from mmkeras.layers.fusion import Fusion
 from mmkeras.layers.gated_fusion import GatedFusion
+from mmkeras.layers.graph_attention import GraphAttention
+from mmkeras.layers.graph_convolution import GraphConvolution
+from mmkeras.layers.graph_fusion import GraphFusion
 from mmkeras.layers.log_mel_spectrogram import LogMelSpectrogram
+from mmkeras.layers.match_rows import MatchRows
 from mmkeras.layers.modality_dropout import ModalityDropout
 from mmkeras.layers.null_embedding import NullEmbedding
+from mmkeras.layers.ordinal import Ordinal
 from mmkeras.layers.padding_mask import PaddingMask
 from mmkeras.layers.pixel_scaling import PixelScaling
 from mmkeras.layers.position_embedding import PositionEmbedding
@@ -39,18 +48,27 @@ __all__ = [
     "AttentionFusion",
     "AttentionPooling",
     "BackboneTokens",
+    "BilinearFusion",
+    "BottleneckFusion",
     "CoAttention",
     "ConcatFusion",
     "ConvBlock",
     "CrossModalAttention",
+    "FiLM",
+    "FiLMFusion",
     "FlattenFrequency",
     "FrozenStatistics",
     "FusedBatchNormalization",
     "Fusion",
     "GatedFusion",
+    "GraphAttention",
+    "GraphConvolution",
+    "GraphFusion",
     "LogMelSpectrogram",
+    "MatchRows",
     "ModalityDropout",
     "NullEmbedding",
+    "Ordinal",
     "PaddingMask",
     "PixelScaling",
     "PositionEmbedding",

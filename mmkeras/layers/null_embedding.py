@@ -47,5 +47,6 @@ class NullEmbedding(keras.layers.Layer):
         if len(encoding.shape) == 2:
             return None
         mask = None if previous_mask is None else previous_mask[0]
-        first = keras.ops.cumsum(keras.ops.cast(ops.token_mask(encoding), "int32"), axis=1) == 1
+        # Not `==`, which compares symbolic tensors as Python objects.
+        first = keras.ops.equal(keras.ops.cumsum(keras.ops.cast(ops.token_mask(encoding), "int32"), axis=1), 1)
         return keras.ops.where(ops.broadcast_flag(present, encoding)[..., 0], ops.token_mask(encoding, mask), first)

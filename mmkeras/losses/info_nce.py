@@ -148,8 +148,8 @@ class InfoNCE(PairLoss):
             return ops.convert_to_tensor(1.0 / self.temperature, "float32")
         return ops.exp(self._log_scale)
 
-    def loss(self, first, second, positives, usable):
-        return info_nce_by_blocks(self.scale * first, second, positives, usable, self.label_smoothing)
+    def compare(self, first, second, groups, valid):
+        return info_nce_by_blocks(self.scale * first, second, groups, valid, self.label_smoothing)
 
     def get_config(self):
         return {

@@ -4,12 +4,11 @@ import math
 
 from keras import ops
 
-
 # Rows of scores that exist at once.
 _ROWS = 256
 
 
-def info_nce_by_blocks(first, second, positives, usable=None, label_smoothing=0.0):
+def info_nce_by_blocks(first, second, groups, valid=(None, None), label_smoothing=0.0):
     """Compute `info_nce(first @ second^T, ...)` in memory that grows with the batch, not with its square.
 
     Automatic differentiation would keep some ten matrices of the size of the scores. Here scores are computed in
@@ -21,8 +20,8 @@ def info_nce_by_blocks(first, second, positives, usable=None, label_smoothing=0.
     Args:
         first: float32 tensor (first, dim); scaled, if the scores are to be.
         second: float32 tensor (second, dim).
-        positives: boolean tensor (first, second), true where two rows belong together.
-        usable: boolean tensor (first, second), true where a pair takes part; None for all.
+        groups: pair of integer tensors (first,) and (second,): rows of equal group belong together.
+        valid: pair of boolean tensors (first,) and (second,), false for rows that take no part; None for all.
         label_smoothing: share of the target that is spread evenly.
 
     Returns:
@@ -30,25 +29,22 @@ def info_nce_by_blocks(first, second, positives, usable=None, label_smoothing=0.
 
     Example:
 
-    >>> first, positives = ops.sqrt(ops.log(3.0)) * ops.eye(2), ops.eye(2, dtype="bool")
-    >>> bool(ops.isclose(info_nce_by_blocks(first, first, positives), -ops.log(3.0 / 4.0)))
+    >>> first, groups = ops.sqrt(ops.log(3.0)) * ops.eye(2), ops.arange(2)
+    >>> bool(ops.isclose(info_nce_by_blocks(first, first, (groups, groups)), -ops.log(3.0 / 4.0)))
     True
     """
-    negatives = ops.logical_not(positives)
-    if usable is not None:
-        positives, negatives = ops.logical_and(usable, positives), ops.logical_and(usable, negatives)
-    rows = positives, negatives
-    columns = ops.transpose(positives), ops.transpose(negatives)
+    rows = _Pairs(groups, valid, label_smoothing)
+    columns = _Pairs(groups[::-1], valid[::-1], label_smoothing)
 
     @ops.custom_gradient
     def both_directions(first, second):
-        by_row, row_count = _loss(first, second, *rows, label_smoothing)
-        by_column, column_count = _loss(second, first, *columns, label_smoothing)
+        by_row, row_count = _loss(first, second, rows)
+        by_column, column_count = _loss(second, first, columns)
 
         def gradient(*args, upstream=None):
             upstream = args[0] if upstream is None else upstream
-            d_first, d_second = _gradient(first, second, *rows, label_smoothing, upstream / (2.0 * row_count))
-            by_column = _gradient(second, first, *columns, label_smoothing, upstream / (2.0 * column_count))
+            d_first, d_second = _gradient(first, second, rows, upstream / (2.0 * row_count))
+            by_column = _gradient(second, first, columns, upstream / (2.0 * column_count))
             return d_first + by_column[1], d_second + by_column[0]
 
         return (by_row / row_count + by_column / column_count) / 2.0, gradient
@@ -56,39 +52,60 @@ def info_nce_by_blocks(first, second, positives, usable=None, label_smoothing=0.
     return both_directions(first, second)
 
 
-def _loss(anchors, others, positives, negatives, label_smoothing):
+def _loss(anchors, others, pairs):
     """What the anchors cost, summed, and how many of them count, at least 1."""
 
     def add(block, total, count):
-        scores, positive, negative = block(anchors) @ ops.transpose(others), block(positives), block(negatives)
-        own, smooth, against, counts = _per_anchor(scores, positive, negative, label_smoothing)
+        scores = block(anchors) @ ops.transpose(others)
+        positive, negative = pairs.of(block)
+        own, smooth, against, counts = _per_anchor(scores, positive, negative, pairs.label_smoothing)
         terms = _sum(positive, ops.softplus(against - scores))
-        if label_smoothing:
+        if pairs.label_smoothing:
             partners = _sum(positive, scores)
-            terms += label_smoothing * partners - smooth * (partners + own * _sum(negative, scores))
+            terms += pairs.label_smoothing * partners - smooth * (partners + own * _sum(negative, scores))
         counts = ops.where(block.fresh, counts, 0.0)
         return total + ops.sum(counts * terms / ops.maximum(own, 1.0)), count + ops.sum(counts)
 
-    total, count = _for_each_block(add, ops.shape(anchors)[0], (ops.zeros(()), ops.zeros(())))
+    zero = ops.zeros((), anchors.dtype)
+    total, count = _for_each_block(add, ops.shape(anchors)[0], (zero, zero))
     return total, ops.maximum(count, 1.0)
 
 
-def _gradient(anchors, others, positives, negatives, label_smoothing, factor):
+def _gradient(anchors, others, pairs, factor):
     """The gradients of `factor` times that sum with respect to the anchors and the others."""
 
     def add(block, d_anchors, d_others):
-        rows, positive, negative = block(anchors), block(positives), block(negatives)
+        rows = block(anchors)
         scores = rows @ ops.transpose(others)
-        own, smooth, against, counts = _per_anchor(scores, positive, negative, label_smoothing)
+        positive, negative = pairs.of(block)
+        own, smooth, against, counts = _per_anchor(scores, positive, negative, pairs.label_smoothing)
         pull = ops.sigmoid(against - scores)
         push = _sum(positive, pull) * ops.exp(scores - against)
-        if label_smoothing:
-            pull, push = pull + smooth - label_smoothing, push - smooth * own
+        if pairs.label_smoothing:
+            pull, push = pull + smooth - pairs.label_smoothing, push - smooth * own
         weight = factor * ops.where(block.fresh, counts, 0.0) / ops.maximum(own, 1.0)
         d_scores = weight * ops.where(positive, -pull, ops.where(negative, push, 0.0))
         return block.add(d_anchors, d_scores @ others), d_others + ops.transpose(d_scores) @ rows
 
     return _for_each_block(add, ops.shape(anchors)[0], (ops.zeros_like(anchors), ops.zeros_like(others)))
+
+
+class _Pairs:
+    """Which pairs of anchors and others are positives and negatives, a block of anchors at a time."""
+
+    def __init__(self, groups, valid, label_smoothing):
+        self.groups, self.valid, self.label_smoothing = groups, valid, label_smoothing
+
+    def of(self, block):
+        positive = ops.equal(block(self.groups[0])[:, None], self.groups[1][None, :])
+        negative = ops.logical_not(positive)
+        if self.valid[0] is not None:
+            anchors = block(self.valid[0])[:, None]
+            positive, negative = ops.logical_and(anchors, positive), ops.logical_and(anchors, negative)
+        if self.valid[1] is not None:
+            others = self.valid[1][None, :]
+            positive, negative = ops.logical_and(others, positive), ops.logical_and(others, negative)
+        return positive, negative
 
 
 def _per_anchor(scores, positives, negatives, label_smoothing):
@@ -109,13 +126,15 @@ def _sum(flags, values):
 
 
 class _Block:
-    """Rows `start` to `start + size` of any matrix; `fresh` (size, 1) tells those that no block before has held."""
+    """Rows `start` to `start + size` of what it is called with; `fresh` (size, 1): those that no block before held."""
 
     def __init__(self, start, size, fresh):
         self.start, self.size, self.fresh = start, size, fresh
 
-    def __call__(self, matrix):
-        return ops.slice(matrix, (self.start, 0), (self.size, ops.shape(matrix)[1]))
+    def __call__(self, x):
+        if len(x.shape) == 1:
+            return ops.slice(x, (self.start,), (self.size,))
+        return ops.slice(x, (self.start, 0), (self.size, ops.shape(x)[1]))
 
     def add(self, matrix, rows):
         return ops.slice_update(matrix, (self.start, 0), self(matrix) + rows)

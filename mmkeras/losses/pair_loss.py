@@ -48,9 +48,31 @@ class PairLoss(keras.layers.Layer):
         second_valid = self._flat("second_valid", second_valid, second, "bool")
         first_groups = self._flat("first_groups", first_groups, first)
         second_groups = self._flat("second_groups", second_groups, second)
-        positives = self._positives(first, second, first_groups, second_groups)
-        usable = self._usable(first, second, first_valid, second_valid)
-        return self.loss(self._prepare(first, first_valid), self._prepare(second, second_valid), positives, usable)
+        first_groups, second_groups = self._groups(first, second, first_groups, second_groups)
+        first, second = self._prepare(first, first_valid), self._prepare(second, second_valid)
+        return self.compare(first, second, (first_groups, second_groups), (first_valid, second_valid))
+
+    def compare(self, first, second, groups, valid):
+        """Say which pairs belong together and which take part, and compare them by `loss`.
+
+        Args:
+            first: float32 tensor (first, dim), normalised if asked for.
+            second: float32 tensor (second, dim).
+            groups: pair of integer tensors (first,) and (second,).
+            valid: pair of boolean tensors (first,) and (second,), None where all rows are valid.
+
+        Returns:
+            Scalar tensor.
+        """
+        positives = ops.equal(groups[0][:, None], groups[1][None, :])
+        usable = None
+        if any(flags is not None for flags in valid):
+            first_valid, second_valid = (
+                ops.ones((ops.shape(x)[0],), "bool") if flags is None else flags
+                for x, flags in zip((first, second), valid, strict=True)
+            )
+            usable = ops.logical_and(first_valid[:, None], second_valid[None, :])
+        return self.loss(first, second, positives, usable)
 
     def loss(self, first, second, positives, usable):
         """Compare two sets of embeddings; return a scalar."""
@@ -69,7 +91,7 @@ class PairLoss(keras.layers.Layer):
             embeddings = ops.where(valid[:, None], embeddings, ops.zeros_like(embeddings))
         return directions(embeddings) if self.normalize else embeddings
 
-    def _positives(self, first, second, first_groups, second_groups):
+    def _groups(self, first, second, first_groups, second_groups):
         if (first_groups is None) != (second_groups is None):
             raise ValueError(
                 f"{type(self).__name__} needs the groups of both modalities, or of none. Received: "
@@ -85,14 +107,7 @@ class PairLoss(keras.layers.Layer):
             # Where a graph does not know the sizes beforehand, it is the stack that fails when they differ.
             rows = ops.stack([ops.arange(ops.shape(first)[0]), ops.arange(ops.shape(second)[0])])
             first_groups, second_groups = rows[0], rows[1]
-        return ops.equal(first_groups[:, None], second_groups[None, :])
-
-    def _usable(self, first, second, first_valid, second_valid):
-        if first_valid is None and second_valid is None:
-            return None
-        first_valid = ops.ones((ops.shape(first)[0],), "bool") if first_valid is None else first_valid
-        second_valid = ops.ones((ops.shape(second)[0],), "bool") if second_valid is None else second_valid
-        return ops.logical_and(first_valid[:, None], second_valid[None, :])
+        return first_groups, second_groups
 
     def _check_embeddings(self, first, second):
         shapes = tuple(first.shape), tuple(second.shape)

@@ -2,8 +2,20 @@
 
 from mmkeras.models.autoencoder_embedding import AutoencoderEmbedding
 from mmkeras.models.embedding_task import EmbeddingTask
+from mmkeras.models.fusion_task import FusionTask
 from mmkeras.models.joint_embedding import JointEmbedding
 from mmkeras.models.multimodal_classifier import MultimodalClassifier
+from mmkeras.models.multimodal_regressor import MultimodalRegressor
 from mmkeras.models.task import Task
+from mmkeras.models.visual_question_answering import VisualQuestionAnswering
 
-__all__ = ["AutoencoderEmbedding", "EmbeddingTask", "JointEmbedding", "MultimodalClassifier", "Task"]
+__all__ = [
+    "AutoencoderEmbedding",
+    "EmbeddingTask",
+    "FusionTask",
+    "JointEmbedding",
+    "MultimodalClassifier",
+    "MultimodalRegressor",
+    "Task",
+    "VisualQuestionAnswering",
+]

@@ -51,7 +51,7 @@ def check_fusion(fusion):
     return fusion
 
 
-def encode_modalities(encoders, *, optional=(), modality_dropout_rate=0.0, null_embeddings=True):
+def encode_modalities(encoders, *, optional=(), modality_dropout_rate=0.0, null_embeddings=True, grouped=None):
     """Build inputs and encodings of a task.
 
     Each encoder is wrapped in a model of our own name that shares its layers, so that encoders may have any names,
@@ -63,6 +63,7 @@ def encode_modalities(encoders, *, optional=(), modality_dropout_rate=0.0, null_
         optional: modalities that may be absent.
         modality_dropout_rate: probability that a present optional modality is dropped in training.
         null_embeddings: whether the encoding of an absent modality is replaced; without, the task sees to it.
+        grouped: the modality that may have more rows than the others.
 
     Returns:
         `Branches`.
@@ -85,7 +86,13 @@ def encode_modalities(encoders, *, optional=(), modality_dropout_rate=0.0, null_
     if modality_dropout_rate:
         # With a modality that is always there, all optional ones may go at once.
         keep_one = len(flags) == len(encoders)
-        presence = ModalityDropout(modality_dropout_rate, keep_one=keep_one, name="modality_dropout")(flags)
+        presence = {}
+        # Rows of different number are dropped each on their own.
+        for names, name in ((set(flags) - {grouped}, "modality_dropout"), (set(flags) & {grouped}, "group_dropout")):
+            if names:
+                keep = keep_one and grouped not in names
+                some = {modality: flag for modality, flag in flags.items() if modality in names}
+                presence |= ModalityDropout(modality_dropout_rate, keep_one=keep, name=name)(some)
     for modality, encoder in encoders.items():
         sources = [
             keras.Input(source.shape[1:], dtype=source.dtype, name=prepared_key(modality, source.name))

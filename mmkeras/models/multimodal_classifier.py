@@ -4,13 +4,12 @@ import numbers
 
 import keras
 
-from mmkeras.layers import GatedFusion, pooling_layer
-from mmkeras.models.branches import check_encoders, check_fusion, encode_modalities
-from mmkeras.models.task import Task
+from mmkeras.layers import Ordinal
+from mmkeras.models.fusion_task import FusionTask
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
-class MultimodalClassifier(Task):
+class MultimodalClassifier(FusionTask):
     """Classify samples that are seen, heard, read or measured, with any fusion in the slot.
 
     Each modality has an encoder, the fusion makes one representation of their encodings, a dense head makes
@@ -26,7 +25,10 @@ class MultimodalClassifier(Task):
         fusion: a fusion layer; None takes `GatedFusion()`, or plain pooling for a single encoder.
         classes: number of classes, or the list of their names, which `classify` then answers with.
         multi_label: whether any number of classes may hold at once (sigmoid) instead of exactly one (softmax).
-        dropout_rate: share of the fused vector dropped in training.
+        ordinal: whether the classes, exactly one of which holds, have an order from low to high (`mm.layers.Ordinal`).
+        hidden_dim: size of a hidden layer before the probabilities, which additive fusions need
+            where modalities only tell something together; None for none.
+        dropout_rate: share of what the probabilities are made of dropped in training.
         optional: modalities that may be absent.
         modality_dropout_rate: probability that an optional modality is dropped from a sample in training.
         preprocessor: what turns raw records into inputs; saved with the task.
@@ -56,43 +58,40 @@ class MultimodalClassifier(Task):
         *,
         classes,
         multi_label=False,
+        ordinal=False,
+        hidden_dim=None,
         dropout_rate=0.0,
         optional=(),
         modality_dropout_rate=0.0,
         preprocessor=None,
         **kwargs,
     ):
-        # === Layers ===
-        encoders = check_encoders(encoders)
-        fusion = check_fusion(fusion)
         num_classes = _num_classes(classes)
-        if len(encoders) > 1 and fusion is None:
-            fusion = GatedFusion(name="fusion")
-        dropout = keras.layers.Dropout(dropout_rate, name="dropout")
+        if multi_label and ordinal:
+            raise ValueError(
+                "Classes that have an order exclude one another: choose `multi_label` or `ordinal`. Received: both"
+            )
         # Probabilities stay float32 under mixed precision: that is what a server should answer with.
-        head = keras.layers.Dense(
-            num_classes, activation="sigmoid" if multi_label else "softmax", dtype="float32", name="label"
-        )
-
-        # === Functional model ===
-        branches = encode_modalities(encoders, optional=optional, modality_dropout_rate=modality_dropout_rate)
-        if fusion is None:
-            (fused,) = branches.encodings.values()
+        if ordinal:
+            head = Ordinal(num_classes, dtype="float32", name="label")
         else:
-            fused = fusion(branches.encodings, presence=branches.presence or None)
-        if len(fused.shape) == 3:
-            fused = pooling_layer("avg", name="pooling")(fused)
-        super().__init__(inputs=branches.inputs, outputs={"label": head(dropout(fused))}, **kwargs)
-
-        # === Config ===
-        self.encoders = encoders
-        self.fusion = fusion
+            activation = "sigmoid" if multi_label else "softmax"
+            head = keras.layers.Dense(num_classes, activation=activation, dtype="float32", name="label")
+        super().__init__(
+            encoders,
+            fusion,
+            {"label": head},
+            hidden_dim=hidden_dim,
+            dropout_rate=dropout_rate,
+            optional=optional,
+            modality_dropout_rate=modality_dropout_rate,
+            preprocessor=preprocessor,
+            **kwargs,
+        )
         self.classes = num_classes if isinstance(classes, numbers.Integral) else list(classes)
         self.multi_label = multi_label
-        self.dropout_rate = dropout_rate
-        self.optional = tuple(optional)
-        self.modality_dropout_rate = modality_dropout_rate
-        self.preprocessor = preprocessor
+        self.ordinal = ordinal
+        self._check_classes(self.classes)
 
     def default_loss(self):
         if self.multi_label:
@@ -104,8 +103,9 @@ class MultimodalClassifier(Task):
             return [keras.metrics.BinaryAccuracy(name="accuracy"), keras.metrics.F1Score("macro", 0.5, name="f1")]
         return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
 
-    def targets(self, x, y):
-        return (y if y is None or isinstance(y, dict) else {"label": y}), None
+    @property
+    def label_range(self):
+        return 0, 1 if self.multi_label else (self.classes if isinstance(self.classes, int) else len(self.classes)) - 1
 
     def classify(self, records):
         """Classify raw records (see `prepare` for what a record may be).
@@ -132,11 +132,9 @@ class MultimodalClassifier(Task):
     def get_config(self):
         return {
             **super().get_config(),
-            "fusion": keras.saving.serialize_keras_object(self.fusion),
             "classes": self.classes,
             "multi_label": self.multi_label,
-            "dropout_rate": self.dropout_rate,
-            "modality_dropout_rate": self.modality_dropout_rate,
+            "ordinal": self.ordinal,
         }
 
 

@@ -2,6 +2,7 @@
 
 from mmkeras.ops.attention import attention_mask, attention_scores, dot_product_attention, masked_softmax
 from mmkeras.ops.batch_statistics import normalize_batch
+from mmkeras.ops.graph import edge_mask, normalize_adjacency
 from mmkeras.ops.masking import (
     broadcast_flag,
     last_valid,
@@ -24,12 +25,14 @@ __all__ = [
     "directions",
     "dot_product_attention",
     "dot_similarity",
+    "edge_mask",
     "gather_rows",
     "join_masks",
     "last_valid",
     "masked_max",
     "masked_mean",
     "masked_softmax",
+    "normalize_adjacency",
     "normalize_batch",
     "num_replicas",
     "pack",

@@ -70,7 +70,7 @@ def last_valid(x, mask=None):
         return x[:, -1]
     mask = ops.cast(mask, "int32")
     after = ops.sum(mask, axis=1, keepdims=True) - ops.cumsum(mask, axis=1)
-    chosen = ops.logical_and(mask == 1, after == 0)
+    chosen = ops.logical_and(ops.equal(mask, 1), ops.equal(after, 0))
     return ops.sum(ops.where(chosen[..., None], x, ops.zeros_like(x)), axis=1)
 
 

@@ -41,11 +41,14 @@ def encoders_model(names):
         case = ENCODERS[name]
         label = name.replace("/", "_")
         encoder = case.make(name=f"{label}_encoder")
-        source = encoder.inputs[0]
-        tensor = keras.Input(source.shape[1:], dtype=source.dtype, name=label)
-        inputs.append(tensor)
-        x[label] = case.inputs
-        outputs[f"{label}_tokens"] = encoder(tensor)
+        fed = list(case.inputs.values()) if isinstance(case.inputs, dict) else [case.inputs]
+        tensors = []
+        for source, values in zip(encoder.inputs, fed, strict=True):
+            key = label if len(fed) == 1 else f"{label}_{source.name}"
+            tensors.append(keras.Input(source.shape[1:], dtype=source.dtype, name=key))
+            x[key] = values
+        inputs.extend(tensors)
+        outputs[f"{label}_tokens"] = encoder(tensors if len(tensors) > 1 else tensors[0])
     return keras.Model(inputs, outputs), x
 
 

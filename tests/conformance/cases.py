@@ -58,6 +58,7 @@ class LayerCase:
 _TOKENS = {"tokens": floats(BATCH, 6, 8)}
 _PAIR = {"image": floats(BATCH, 4, 8), "text": floats(BATCH, 6, 12)}
 _TRIO = {**_PAIR, "audio": floats(BATCH, 10)}
+_GRAPH = {"nodes": floats(BATCH, 6, 8), "adjacency": np.abs(floats(BATCH, 6, 6)) * (floats(BATCH, 6, 6, seed=1) > 0)}
 
 
 def _fuse(layer, x):
@@ -112,6 +113,22 @@ LAYERS = {
     "BackboneTokens/strided": LayerCase(
         lambda: L.BackboneTokens(_strided_network(), stride=2), {"x": floats(BATCH, 6, 4)}, weights=2
     ),
+    "BilinearFusion": LayerCase(
+        lambda: L.BilinearFusion(6, 2, pooling="max", normalize=False, dropout_rate=0.1),
+        _TRIO,
+        _fuse,
+        masked=("text",),
+        weights=3 * 2,
+    ),
+    "BilinearFusion/pair": LayerCase(L.BilinearFusion, _PAIR, _fuse_list, masked=("text",), weights=2 * 2),
+    "BottleneckFusion": LayerCase(
+        lambda: L.BottleneckFusion(3, 1, num_heads=2, dim=6, dropout_rate=0.1),
+        _TRIO,
+        _fuse,
+        masked=("text",),
+        # Projections, shared tokens, a block of two norms, attention and feed-forward for each, norm.
+        weights=3 * 2 + 1 + 3 * 15 + 2,
+    ),
     "CoAttention": LayerCase(
         lambda: L.CoAttention(2, dim=6, gated=True, dropout_rate=0.1),
         _PAIR,
@@ -143,6 +160,16 @@ LAYERS = {
         masked=("context",),
         weights=7,
     ),
+    "FiLM": LayerCase(L.FiLM, {"x": floats(BATCH, 6, 8), "condition": floats(BATCH, 5)}, masked=("x",), weights=2),
+    "FiLMFusion": LayerCase(
+        lambda: L.FiLMFusion("text", 1, dim=6, dropout_rate=0.1),
+        _TRIO,
+        _fuse,
+        masked=("text",),
+        # Projections, two modulated layers of a norm and three dense ones, norm.
+        weights=3 * 2 + 2 * (2 + 6) + 2,
+    ),
+    "FiLMFusion/all": LayerCase(L.FiLMFusion, _PAIR, _fuse_list, masked=("text",), weights=2 + 2 * 2 * 8 + 2),
     "FlattenFrequency": LayerCase(L.FlattenFrequency, {"map": floats(BATCH, 6, 5, 2)}, masked=("map",)),
     "FrozenStatistics": LayerCase(lambda: L.FrozenStatistics(_normalized()), {"x": floats(BATCH, 4)}, weights=4),
     "FusedBatchNormalization": LayerCase(L.FusedBatchNormalization, {"x": floats(BATCH, 5, 5, 4)}, weights=4),
@@ -150,9 +177,33 @@ LAYERS = {
         lambda: L.GatedFusion(8, pooling="max", per_dimension=False), _TRIO, _fuse, masked=("text",), weights=2 * 2 + 2
     ),
     "GatedFusion/pair": LayerCase(L.GatedFusion, _PAIR, _fuse_list, masked=("text",), weights=4),
+    "GraphAttention": LayerCase(
+        lambda: L.GraphAttention(2, 6, activation="tanh", dropout_rate=0.1), _GRAPH, masked=("nodes",), weights=4
+    ),
+    "GraphConvolution": LayerCase(
+        lambda: L.GraphConvolution(6, "tanh", self_loops=False, symmetric=False), _GRAPH, masked=("nodes",), weights=2
+    ),
+    "GraphFusion": LayerCase(
+        lambda: L.GraphFusion(
+            1, 2, dim=6, edges=[("image", "text"), ("audio", "text")], within=False, dropout_rate=0.1
+        ),
+        _TRIO,
+        _fuse,
+        masked=("text",),
+        # Projections, modality embedding, attention, two norms.
+        weights=3 * 2 + 1 + 4 + 2 * 2,
+    ),
+    "GraphFusion/all": LayerCase(L.GraphFusion, _PAIR, _fuse_list, masked=("text",), weights=2 + 1 + 2 * 4 + 3 * 2),
     "LogMelSpectrogram": LayerCase(
         lambda: L.LogMelSpectrogram(8000, num_mels=8, frame_length=64, stride=32, min_frequency=80.0, floor=1e-4),
         {"audio": floats(BATCH, 320)},
+    ),
+    "MatchRows": LayerCase(
+        L.MatchRows,
+        {"x": floats(BATCH, 6, 8), "like": floats(2 * BATCH, 4)},
+        _pack,
+        masked=("x",),
+        passes_on=True,
     ),
     "ModalityDropout": LayerCase(
         lambda: L.ModalityDropout(0.4, keep_one=False, seed=3),
@@ -165,6 +216,7 @@ LAYERS = {
     "NullEmbedding/vector": LayerCase(
         L.NullEmbedding, {"encoding": floats(BATCH, 8), "present": FLAGS}, _pack, weights=1
     ),
+    "Ordinal": LayerCase(lambda: L.Ordinal(4), _TOKENS, masked=("tokens",), weights=3),
     "PaddingMask": LayerCase(L.PaddingMask, _TOKENS, passes_on=True),
     "PixelScaling": LayerCase(lambda: L.PixelScaling("caffe"), {"image": pixels()}),
     "PositionEmbedding": LayerCase(lambda: L.PositionEmbedding(9), _TOKENS, masked=("tokens",), weights=1),
@@ -205,19 +257,26 @@ LAYERS_WITHOUT_CASE = {"Fusion", "VectorFusion", "TokenFusion", "pooling_layer"}
 
 FUSIONS = {
     "AttentionFusion": lambda: L.AttentionFusion(1, 2),
+    "BilinearFusion": L.BilinearFusion,
+    "BottleneckFusion": lambda: L.BottleneckFusion(2, 1, num_heads=2),
     "CoAttention": lambda: L.CoAttention(2),
     "ConcatFusion": L.ConcatFusion,
+    "FiLMFusion": lambda: L.FiLMFusion(num_layers=1),
     "GatedFusion": L.GatedFusion,
+    "GraphFusion": lambda: L.GraphFusion(1, 2),
     "WeightedFusion": L.WeightedFusion,
 }
 
 
 @dataclass(frozen=True)
 class EncoderCase:
-    """How to build an encoder and what to feed it; `padded` says whether its input may end in padding."""
+    """How to build an encoder and what to feed it; `padded` says whether its input may end in padding.
+
+    `inputs` is an array, or a dict of them for an encoder of several inputs.
+    """
 
     make: Callable[..., keras.Model]
-    inputs: np.ndarray
+    inputs: np.ndarray | dict
     tokens: tuple
     weights: int
     padded: bool = False
@@ -291,6 +350,12 @@ def clip(samples, *, mels=None):
     return x
 
 
+def scene():
+    """Graphs of six nodes, one with padding, and edges that go one way."""
+    edges = np.random.default_rng(0).random((BATCH, 6, 6)) < 0.4
+    return {"nodes": clip(6, mels=5), "adjacency": edges.astype("float32")}
+
+
 ENCODERS = {
     "vgg": EncoderCase(
         lambda **o: E.vgg(2, 8, convolutions=1, normalization="layer", image_shape=(16, 16, 3), **o),
@@ -340,6 +405,16 @@ ENCODERS = {
     "conv1d_audio": EncoderCase(
         lambda **o: E.conv1d_audio(4, (8, 2), first_kernel_size=16, **o),
         clip(240), (BATCH, 15, 4), 6, padded=True,
+    ),
+    "signal": EncoderCase(
+        lambda **o: E.signal(3, 4, (2, 2), lstm_units=4, dropout_rate=0.1, **o), clip(24, mels=3), (BATCH, 6, 8),
+        2 * 3 + 6, padded=True,
+    ),
+    "graph": EncoderCase(
+        lambda **o: E.graph(5, 8, 1, dropout_rate=0.1, **o), scene(), (BATCH, 6, 8), 2 + 2 + 2, padded=True
+    ),
+    "graph/attention": EncoderCase(
+        lambda **o: E.graph(5, 8, 1, num_heads=2, **o), scene(), (BATCH, 6, 8), 2 + 4 + 2, padded=True
     ),
     "spectrogram_cnn": EncoderCase(
         lambda **o: E.spectrogram_cnn(2000, 4, blocks=2, dim=8, num_mels=8, **o),

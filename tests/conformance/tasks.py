@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 import mmkeras as mm
-from tests.conformance.cases import BATCH, FLAGS, clip, floats, pixels, sentences
+from tests.conformance.cases import BATCH, FLAGS, clip, floats, pixels, scene, sentences
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ def _tags():
         mm.layers.AttentionFusion(1, 2),
         classes=4,
         multi_label=True,
+        hidden_dim=5,
     )
 
 
@@ -108,6 +109,36 @@ def _views():
     )
 
 
+def _grades():
+    return mm.models.MultimodalClassifier(
+        {"text": _text(), "features_face": mm.encoders.features((6,))},
+        mm.layers.BilinearFusion(4, 2),
+        classes=["low", "middle", "high"],
+        ordinal=True,
+    )
+
+
+def _numbers():
+    return mm.models.MultimodalRegressor(
+        {"text": _text(), "graph": mm.encoders.graph(5, 8, 1)},
+        mm.layers.FiLMFusion("text", 1),
+        dim=2,
+        low=-3.0,
+        high=3.0,
+        dropout_rate=0.1,
+        optional=("graph",),
+    )
+
+
+def _asked():
+    return mm.models.VisualQuestionAnswering(
+        {"image": _image(), "question": mm.encoders.lstm(20, 8, embedding_dim=6, pooling="last")},
+        answers=["yes", "no", "red"],
+        hidden_dim=5,
+        optional=("image",),
+    )
+
+
 _PRESENCE = {"image_present": FLAGS, "text_present": ~FLAGS, "audio_present": np.array([True, False, False])}
 
 TASKS = {
@@ -143,8 +174,8 @@ TASKS = {
         _tags,
         {"token_ids": sentences(), "features_face": floats(BATCH, 6)},
         np.array([[0, 1, 1, 0], [1, 0, 0, 0], [0, 0, 0, 1]], dtype="float32"),
-        # Encoders, projection of the text to 5... see AttentionFusion, head.
-        4 + 2 + 2 + 1 + 15 + 2 + 2,
+        # Encoders, projection of the text to 5... see AttentionFusion, hidden layer, head.
+        4 + 2 + 2 + 1 + 15 + 2 + 2 + 2,
     ),
     "MultimodalClassifier/shared": TaskCase(
         _shared,
@@ -162,6 +193,28 @@ TASKS = {
         {"image": pixels()},
         np.array([0, 1, 2]),
         3 + 2,
+    ),
+    "MultimodalClassifier/ordinal": TaskCase(
+        _grades,
+        {"token_ids": sentences(), "features_face": floats(BATCH, 6)},
+        np.array([0, 1, 2]),
+        # Encoders, factors, scale and thresholds.
+        4 + 2 + 2 * 2 + 3,
+    ),
+    "MultimodalRegressor": TaskCase(
+        _numbers,
+        {"token_ids": sentences(), **scene(), "graph_present": FLAGS},
+        floats(BATCH, 2),
+        # Encoders, null embedding, a modulated layer, norm, head.
+        4 + 6 + 1 + 8 + 2 + 2,
+        "mae",
+    ),
+    "VisualQuestionAnswering": TaskCase(
+        _asked,
+        {"image": pixels(), "question_token_ids": sentences(), "image_present": FLAGS},
+        np.array([0, 1, 2]),
+        # Encoders, null embedding, two modulated layers, norm, hidden layer, head.
+        3 + 4 + 1 + 2 * 8 + 2 + 2 + 2,
     ),
     "JointEmbedding": TaskCase(
         _joint,
@@ -188,4 +241,4 @@ TASKS = {
     ),
 }
 # The bases have no behaviour of their own to check.
-TASKS_WITHOUT_CASE = {"EmbeddingTask", "Task"}
+TASKS_WITHOUT_CASE = {"EmbeddingTask", "FusionTask", "Task"}

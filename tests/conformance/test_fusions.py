@@ -51,7 +51,8 @@ def test_mask_arrives(family, fusion, optional, monkeypatch):
         optional=("features_other",) if optional else (),
     )
     spy = _Spy(layer, monkeypatch)
-    x = {kind: case.inputs, "features_other": floats(BATCH, 8)}
+    fed = case.inputs if isinstance(case.inputs, dict) else {kind: case.inputs}
+    x = {**fed, "features_other": floats(BATCH, 8)}
     if optional:
         x["features_other_present"] = FLAGS
     probabilities = array(task(x)["label"])
@@ -105,6 +106,26 @@ def test_filler_never_matters(fusion):
         for expected, actual in zip(outcomes[0], other, strict=True):
             assert np.isfinite(actual).all()
             np.testing.assert_allclose(actual, expected, atol=1e-6)
+
+
+@every_fusion
+def test_learns_what_no_modality_tells_alone(fusion):
+    """Whether two signs differ: each modality alone is at chance, by construction."""
+    keras.utils.set_random_seed(0)
+    rng = np.random.default_rng(0)
+    signs = rng.integers(0, 2, (2, 2048))
+    x = {
+        name: (rng.normal(size=(2048, 2, 1)) * 0.2 + 2 * sign[:, None, None] - 1).astype("float32")
+        for name, sign in zip(("features_left", "features_right"), signs, strict=True)
+    }
+    y = signs[0] ^ signs[1]
+    task = mm.models.MultimodalClassifier(
+        {name: mm.encoders.features((2, 1), 16, normalize=False) for name in x}, fusion(), classes=2, hidden_dim=16
+    )
+    task.compile(optimizer=keras.optimizers.Adam(0.01))
+    train, test = ({name: values[rows] for name, values in x.items()} for rows in (slice(1024), slice(1024, None)))
+    task.fit(train, y[:1024], batch_size=64, epochs=8, verbose=0)
+    assert (task.predict(test, verbose=0)["label"].argmax(axis=1) == y[1024:]).mean() >= 0.99
 
 
 @every_fusion

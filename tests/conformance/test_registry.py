@@ -30,6 +30,7 @@ PUBLIC = {
         "data",
         "retrieval",
         "training",
+        "evaluation",
     )
     for name in getattr(mm, room).__all__
     if not inspect.ismodule(getattr(getattr(mm, room), name))
@@ -49,6 +50,7 @@ BASES = {
     "layers.VectorFusion",
     "losses.PairLoss",
     "models.EmbeddingTask",
+    "models.FusionTask",
     "models.Task",
     "preprocessing.Augmentation",
     "preprocessing.Part",

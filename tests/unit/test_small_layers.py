@@ -54,6 +54,13 @@ class TestAbsence:
         assert mask_of(unmasked).tolist() == [[True] * 4, [True, False, False, False], [True] * 4]
         assert mask_of(L.NullEmbedding()([tensor(floats(3, 5)), tensor(PRESENT)])) is None
 
+    def test_the_one_token_is_pooled_in_a_functional_model(self):
+        tokens, present = keras.Input((4, 5)), keras.Input((), dtype="bool")
+        layer = L.NullEmbedding()
+        pooled = L.pooling_layer("avg")(layer([L.PaddingMask()(tokens), present]))
+        output = array(keras.Model([tokens, present], pooled)([tensor(floats(3, 4, 5)), tensor(PRESENT)]))
+        np.testing.assert_allclose(output[1], array(layer.weights[0].value), atol=1e-6)
+
     def test_gradients_reach_the_null_embedding_from_absent_rows_only(self):
         layer, ramp = L.NullEmbedding(), floats(3, 4, 5)
         layer.build([(3, 4, 5), (3,)])

@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 import pytest
 
-from mmkeras.data.toy import ToyWorld, image, text, world
+from mmkeras.data.toy import ToyWorld, graph, image, text, world
 from mmkeras.data.toy.attributes import ATTRIBUTES, IMAGE_ATTRIBUTES, SPLITS, value_names
 
 NUM_SAMPLES = 800
@@ -109,6 +109,69 @@ class TestSplits:
             frequency = np.bincount(pairs, minlength=np.prod(shape)) / len(pairs)
             # 5,000 draws: the standard deviation of each frequency is below 0.007.
             np.testing.assert_allclose(frequency, 1 / np.prod(shape), atol=0.03)
+
+
+class TestSignal:
+    def test_form(self, toy_world):
+        x, _ = toy_world.arrays("val", inputs=("signal",))
+        assert (x["signal"].dtype, x["signal"].shape) == (np.float32, (80, 96, 3))
+        np.testing.assert_array_equal(toy_world.records("val")[4]["signal"], x["signal"][4])
+
+    def test_tells_owner_size_and_melody(self, toy_world):
+        """By the axis of the largest swings, by zero crossings, and by the swings of both halves."""
+        attributes = toy_world.attributes("test")
+        signal = toy_world.arrays("test", inputs=("signal",))[0]["signal"]
+        signal = signal - signal.mean(axis=1, keepdims=True)
+        owner = signal.std(axis=1).argmax(axis=1)
+        assert (owner == attributes["owner"]).all()
+        strongest = signal[np.arange(len(signal)), :, owner]
+        early, late = strongest[:, :48].std(axis=1), strongest[:, 48:].std(axis=1)
+        assert ((late < early) == attributes["melody"]).all()
+        frequency = np.abs(np.fft.rfft(strongest, axis=1))[:, 1:].argmax(axis=1) + 1
+        assert ((frequency < 9.5) == attributes["size"]).all()
+
+
+class TestGraph:
+    @staticmethod
+    def told(nodes, adjacency):
+        """Read a graph by hand: the values of its objects that are not grey, and how many these are."""
+        kinds = [graph.NODE_KINDS[node.argmax()] if node.any() else None for node in nodes]
+        objects = [
+            {kinds[j] for j in np.flatnonzero(edges)}
+            for kind, edges in zip(kinds, adjacency, strict=True)
+            if kind == "object"
+        ]
+        coloured = [values for values in objects if "grey" not in values]
+        assert all(values == coloured[0] for values in coloured)
+        return coloured[0], len(coloured), len(objects) - len(coloured)
+
+    def test_tells_what_the_picture_tells(self, toy_world):
+        x, _ = toy_world.arrays("val", inputs=("nodes", "adjacency"))
+        assert (x["nodes"].shape, x["adjacency"].shape) == ((80, 13, 18), (80, 13, 13))
+        assert x["nodes"].dtype == x["adjacency"].dtype == np.float32
+        distractors = []
+        for sample, (nodes, adjacency) in enumerate(zip(x["nodes"], x["adjacency"], strict=True)):
+            names = value_names(toy_world.attributes("val"), sample)
+            values, count, others = self.told(nodes, adjacency)
+            assert values == {names[name] for name in ("shape", "colour", "size", "position")}
+            assert count == 1 + ATTRIBUTES["count"].index(names["count"])
+            there = nodes.any(axis=1)
+            assert (np.diff(there.astype(int)) <= 0).all()
+            assert not adjacency[~there].any()
+            np.testing.assert_array_equal(adjacency, adjacency.T)
+            distractors.append(others)
+        assert set(distractors) == {0, 1, 2}
+
+    def test_without_distractors_it_is_smaller(self):
+        x, _ = ToyWorld(30, max_distractors=0).arrays("val", inputs=("nodes",))
+        assert x["nodes"].shape == (3, 8, 18)
+        assert not x["nodes"][..., -1].any()
+
+    def test_ceilings(self, toy_world):
+        assert toy_world.ceiling("shape", ("graph",)) == pytest.approx(1)
+        assert toy_world.ceiling("owner", ("signal",)) == pytest.approx(1)
+        assert toy_world.ceiling("owner", ("graph", "audio")) == pytest.approx(1 / 3)
+        assert toy_world.ceiling("parcel", ("graph", "audio", "signal")) == pytest.approx(1)
 
 
 class TestImage:
@@ -513,7 +576,7 @@ class TestErrors:
             (lambda toy: toy.arrays("train", inputs="image"), "not one string"),
             (lambda toy: toy.classes("weight"), "label"),
             (lambda toy: toy.ceiling("tags"), "label"),
-            (lambda toy: toy.ceiling("item", ("smell",)), "'audio', 'text'"),
+            (lambda toy: toy.ceiling("item", ("smell",)), "'signal', 'text'"),
             (lambda toy: toy.ceiling("item", ("image",), "dev"), "split"),
             (lambda toy: toy.tokenize("a star"), "sentences"),
             (lambda toy: toy.detokenize([[1, 9999]]), "9999"),

@@ -17,6 +17,7 @@ ATTRIBUTES = {
 
 IMAGE_ATTRIBUTES = ("shape", "colour", "size", "count", "position")
 AUDIO_ATTRIBUTES = ("material", "size", "count", "melody")
+SIGNAL_ATTRIBUTES = ("size", "melody", "owner")
 
 SPLITS = ("train", "val", "test")
 TEST_FRACTION = 0.25

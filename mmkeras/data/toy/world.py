@@ -11,6 +11,7 @@ from mmkeras.data.toy.attributes import (
     AUDIO_ATTRIBUTES,
     IMAGE_ATTRIBUTES,
     NUM_RESIDUES,
+    SIGNAL_ATTRIBUTES,
     SPLITS,
     check_names,
     distribution,
@@ -18,14 +19,16 @@ from mmkeras.data.toy.attributes import (
     split_sizes,
 )
 from mmkeras.data.toy.audio import render_audio
+from mmkeras.data.toy.graph import render_graphs
 from mmkeras.data.toy.image import MAX_DISTRACTORS, render_images
 from mmkeras.data.toy.labels import SINGLE_LABELS, best_accuracy, class_names, label_values, tag_values
+from mmkeras.data.toy.signal import render_signals
 
-INPUTS = ("image", "token_ids", "question_token_ids", "target_token_ids", "audio")
+INPUTS = ("image", "token_ids", "question_token_ids", "target_token_ids", "audio", "signal", "nodes", "adjacency")
 LABELS = (*SINGLE_LABELS, "tags", "answer")
 
 # Each part of the data draws from a stream of its own, so that no option of one part changes another.
-_STREAMS = ("attributes", "image", "captions", "questions", "audio")
+_STREAMS = ("attributes", "image", "captions", "questions", "audio", "signal", "graph")
 
 
 @final
@@ -35,16 +38,16 @@ class ToyWorld:
     Use it where a model or a pipeline needs multimodal data at once, offline and with a known truth: demos, tests,
     tutorials. Each modality tells a part of the scene:
 
-    | attribute | values | image | audio | text |
-    |---|---|---|---|---|
-    | `shape` | circle, square, triangle, star | yes | | default |
-    | `colour` | red, green, blue, yellow, purple, orange | yes | | default |
-    | `size` | small, large | yes | pitch | default |
-    | `count` | one to four | yes | strokes | default |
-    | `position` | top left, top right, bottom left, bottom right | yes | | default |
-    | `material` | wood, metal, glass | | timbre | if asked |
-    | `melody` | rising, falling | | glide | if asked |
-    | `owner` | Ann, Ben, Cleo | | | if asked |
+    | attribute | values | image, graph | audio | signal | text |
+    |---|---|---|---|---|---|
+    | `shape` | circle, square, triangle, star | yes | | | default |
+    | `colour` | red, green, blue, yellow, purple, orange | yes | | | default |
+    | `size` | small, large | yes | pitch | speed | default |
+    | `count` | one to four | yes | strokes | | default |
+    | `position` | top left, top right, bottom left, bottom right | yes | | | default |
+    | `material` | wood, metal, glass | | timbre | | if asked |
+    | `melody` | rising, falling | | glide | growth | if asked |
+    | `owner` | Ann, Ben, Cleo | | | axis | if asked |
 
     Labels are every attribute by its name, and
 
@@ -67,7 +70,7 @@ class ToyWorld:
         text_attributes: Names of the attributes that captions tell. Without `"shape"` captions speak of "things",
             without `"count"` of "at least one".
         captions_per_sample: Number of captions per sample, each in another sentence form.
-        max_distractors: Pictures hold between none and this many grey shapes besides the objects.
+        max_distractors: Pictures and graphs hold between none and this many grey shapes besides the objects.
         sequence_length: Number of tokens that sentences are padded to.
 
     Example:
@@ -121,8 +124,8 @@ class ToyWorld:
         """Raw samples of a split, as a reader of files would give them.
 
         Each is a dict with `"image"` (uint8 array `(64, 64, 3)`), `"text"` (a caption, or a list of them if
-        `captions_per_sample > 1`), `"question"`, `"answer"`, `"audio"` (float32 array `(8000,)` at 8,000 Hz) and
-        `"label"` (a class name, or a list of class names for `label="tags"`).
+        `captions_per_sample > 1`), `"question"`, `"answer"`, `"audio"` (float32 array `(8000,)` at 8,000 Hz),
+        `"signal"` (float32 array `(96, 3)`) and `"label"` (a class name, or a list of them for `label="tags"`).
         """
         targets = self._targets(split, label)
         names = self.classes(label)
@@ -135,10 +138,17 @@ class ToyWorld:
                 "question": questions[sample],
                 "answer": answers[sample],
                 "audio": audio,
+                "signal": signal,
                 "label": [names[tag] for tag in np.flatnonzero(target)] if label == "tags" else names[target],
             }
-            for sample, (image, audio, target) in enumerate(
-                zip(self._images(split).copy(), self._audio(split).copy(), targets, strict=True)
+            for sample, (image, audio, signal, target) in enumerate(
+                zip(
+                    self._images(split).copy(),
+                    self._audio(split).copy(),
+                    self._signals(split).copy(),
+                    targets,
+                    strict=True,
+                )
             )
         ]
 
@@ -152,7 +162,8 @@ class ToyWorld:
             inputs: Keys of `x`: `"image"` (float32 `(batch, 64, 64, 3)` in 0..255), `"token_ids"` (int32
                 `(batch, sequence_length)`, the first caption), `"question_token_ids"` (likewise),
                 `"target_token_ids"` (the first caption between start and end tokens), `"audio"` (float32
-                `(batch, 8000)`).
+                `(batch, 8000)`), `"signal"` (float32 `(batch, 96, 3)`), `"nodes"` (float32 `(batch, node, 18)`) with
+                `"adjacency"` (float32 `(batch, node, node)`).
             label: Name of the label: `y` is int32 `(batch,)`, or float32 `(batch, 13)` for `"tags"`.
         """
         prepare = {
@@ -161,6 +172,9 @@ class ToyWorld:
             "question_token_ids": lambda: self.tokenize(self._questions(split)[0]),
             "target_token_ids": lambda: text.encode(self._first_captions(split), self.sequence_length, mark_ends=True),
             "audio": lambda: self._audio(split).copy(),
+            "signal": lambda: self._signals(split).copy(),
+            "nodes": lambda: self._graphs(split)[0].copy(),
+            "adjacency": lambda: self._graphs(split)[1].copy(),
         }
         inputs = check_names(inputs, INPUTS, "inputs")
         targets = self._targets(split, label)
@@ -212,12 +226,19 @@ class ToyWorld:
 
         Args:
             label: Any label but `"tags"` and `"answer"`.
-            modalities: Some of `"image"`, `"audio"`, `"text"`; none gives the share of the largest class.
+            modalities: Some of `"image"`, `"graph"`, `"audio"`, `"signal"`, `"text"`; none gives the share of the
+                largest class.
             split: One of `"train"`, `"val"`, `"test"`.
         """
         _check_choice("label", label, SINGLE_LABELS)
         _check_choice("split", split, SPLITS)
-        told = {"image": IMAGE_ATTRIBUTES, "audio": AUDIO_ATTRIBUTES, "text": self.text_attributes}
+        told = {
+            "image": IMAGE_ATTRIBUTES,
+            "graph": IMAGE_ATTRIBUTES,
+            "audio": AUDIO_ATTRIBUTES,
+            "signal": SIGNAL_ATTRIBUTES,
+            "text": self.text_attributes,
+        }
         modalities = check_names(modalities, told, "modalities")
         visible = tuple(name for name in ATTRIBUTES if any(name in told[modality] for modality in modalities))
         return best_accuracy(*distribution(split, self._remainder), label, visible=visible)
@@ -259,6 +280,16 @@ class ToyWorld:
     def _audio(self, split):
         scenes = self._attributes(split)
         return self._keep("audio", split, lambda rng: render_audio(scenes, rng=rng))
+
+    def _signals(self, split):
+        scenes = self._attributes(split)
+        return self._keep("signal", split, lambda rng: render_signals(scenes, rng=rng))
+
+    def _graphs(self, split):
+        scenes = self._attributes(split)
+        return self._keep(
+            "graph", split, lambda rng: render_graphs(scenes, max_distractors=self.max_distractors, rng=rng)
+        )
 
     def _captions(self, split):
         scenes = self._attributes(split)

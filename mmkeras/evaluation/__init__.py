@@ -1,0 +1,32 @@
+"""Evaluation: the measures of the field, what modalities are worth, and how a model bears bad data."""
+
+from mmkeras.evaluation.bootstrap import Interval, paired_bootstrap
+from mmkeras.evaluation.classification import calibration_error, classification_report, confusion_matrix
+from mmkeras.evaluation.compare import compare
+from mmkeras.evaluation.controls import controls
+from mmkeras.evaluation.predictions import Predictions, predict_all
+from mmkeras.evaluation.regression import regression_report, sentiment_report
+from mmkeras.evaluation.robustness import RobustnessCurves, robustness
+from mmkeras.evaluation.subsets import subsets
+from mmkeras.evaluation.table import Table
+from mmkeras.evaluation.vqa import normalize_answer, vqa_accuracy
+
+__all__ = [
+    "Interval",
+    "Predictions",
+    "RobustnessCurves",
+    "Table",
+    "calibration_error",
+    "classification_report",
+    "compare",
+    "confusion_matrix",
+    "controls",
+    "normalize_answer",
+    "paired_bootstrap",
+    "predict_all",
+    "regression_report",
+    "robustness",
+    "sentiment_report",
+    "subsets",
+    "vqa_accuracy",
+]
