@@ -125,7 +125,8 @@ class FusionTask(Task):
             expected = "numbers, none of them missing" if self.label_range is None else f"numbers in {low}..{high}"
             raise ValueError(
                 f"Labels must be {expected}: row {wrong[0]} holds {labels[wrong[0]]!r}. Leave such samples out, or "
-                f"out, or give class names to a Preprocessor with a `Label` part. Received: {len(wrong)} such rows of {len(labels)}"
+                "give class names to a Preprocessor with a `Label` part. "
+                f"Received: {len(wrong)} such rows of {len(labels)}"
             )
 
     def _check_classes(self, classes):
