@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from mmkeras.evaluation.classification import classification_report
 from mmkeras.evaluation.predictions import Predictions
+from mmkeras.evaluation.regression import regression_report
 
 SCORES = ("accuracy", "f1_macro", "mae", "rmse", "correlation")
 
@@ -29,12 +31,8 @@ def score(found: Predictions, name: str | Callable = "accuracy") -> float:
     if callable(name):
         return float(name(found.targets, found.outputs))
     if name == "f1_macro":
-        from mmkeras.evaluation.classification import classification_report
-
         return classification_report(found.targets, found.outputs)["f1_macro"]
     if name == "correlation":
-        from mmkeras.evaluation.regression import regression_report
-
         return regression_report(found.targets, found.outputs)["correlation"]
     each = sample_scores(found, name)
     mean = float(np.average(each, weights=found.weights))
@@ -68,8 +66,7 @@ def sample_scores(found: Predictions, name: str | Callable = "accuracy") -> np.n
     )
 
 
-def check_score(name: Any) -> Any:
-    """Return the name of a measure, or raise an error that lists them."""
+def check_score(name: Any) -> None:
+    """Raise an error that lists the measures unless this is one."""
     if not callable(name) and name not in SCORES:
         raise ValueError(f"`score` must be one of {SCORES}, or a function. Received: score={name!r}")
-    return name

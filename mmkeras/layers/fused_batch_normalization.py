@@ -9,8 +9,8 @@ from mmkeras import ops
 class FusedBatchNormalization(keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization` for pictures, with all its arguments, in one kernel on TensorFlow.
 
-    Keras puts the layer together from moments and arithmetic in float32, which on CPUs takes as long as the
-    convolutions around it. The numbers, the weights and the inference are the same. What the kernel does not know
+    Keras puts the layer together from moments and arithmetic in float32, which on two cores takes twice as long
+    (`benchmarks/layers.py`). The numbers, the weights and the inference are the same. What the kernel does not know
     (other ranks and axes, masks, `renorm`, `synchronized`, no scale or offset) goes the way of Keras.
 
     Call arguments:
