@@ -18,7 +18,8 @@ import keras
 import mmkeras as mm
 
 SIZE = (64, 64)
-BATCH, EPOCHS, LEARNING_RATE = 32, 16, 2e-3
+BATCH, EPOCHS, LEARNING_RATE = 32, 20, 4e-3
+WARM_UP = 0.1
 GOAL = 0.998
 FUSIONS = {
     "film": lambda: mm.layers.FiLMFusion("question"),
@@ -36,15 +37,18 @@ def trained(train, fusion, epochs, seed):
         answer=mm.preprocessing.Label(),
     ).adapt(train)
     encoders = {
-        "image": mm.encoders.resnet((1, 1, 1), 32, normalization="batch", image_shape=(*SIZE, 3)),
+        "image": mm.encoders.resnet((1, 1, 1), 24, normalization="batch", image_shape=(*SIZE, 3), pooling="avg"),
         "question": mm.encoders.gru(pre["question"].vocabulary_size, 64, embedding_dim=32, pooling="last"),
     }
     task = mm.models.VisualQuestionAnswering(
         encoders, fusion(), answers=pre["answer"].classes, hidden_dim=64, preprocessor=pre
     )
     batches = pre.dataset(train, BATCH, group_by="image", group_size=most_questions(train), cache="memory", seed=seed)
-    pictures = len(set(train.column("image")))
-    rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, epochs * -(-pictures // BATCH))
+    steps = epochs * -(-len(set(train.column("image"))) // BATCH)
+    warm_up = int(WARM_UP * steps)
+    rate = keras.optimizers.schedules.CosineDecay(
+        LEARNING_RATE / 100, steps - warm_up, warmup_target=LEARNING_RATE, warmup_steps=warm_up
+    )
     task.compile(keras.optimizers.AdamW(rate, weight_decay=1e-3, global_clipnorm=1.0))
     task.fit(batches, epochs=epochs, verbose=2)
     return task

@@ -3,8 +3,10 @@
 from mmkeras.evaluation.bootstrap import Interval, paired_bootstrap
 from mmkeras.evaluation.classification import calibration_error, classification_report, confusion_matrix
 from mmkeras.evaluation.compare import compare
+from mmkeras.evaluation.confusion_picture import plot_confusion
+from mmkeras.evaluation.contributions import contributions
 from mmkeras.evaluation.controls import controls
-from mmkeras.evaluation.predictions import Predictions, predict_all
+from mmkeras.evaluation.predictions import Predictions, hide, predict_all
 from mmkeras.evaluation.regression import regression_report, sentiment_report
 from mmkeras.evaluation.robustness import RobustnessCurves, robustness
 from mmkeras.evaluation.subsets import subsets
@@ -20,9 +22,12 @@ __all__ = [
     "classification_report",
     "compare",
     "confusion_matrix",
+    "contributions",
     "controls",
+    "hide",
     "normalize_answer",
     "paired_bootstrap",
+    "plot_confusion",
     "predict_all",
     "regression_report",
     "robustness",

@@ -10,6 +10,7 @@ from mmkeras.evaluation.bootstrap import paired_bootstrap
 from mmkeras.evaluation.fitting import fitted
 from mmkeras.evaluation.predictions import batches, predict_all
 from mmkeras.evaluation.scoring import sample_scores
+from mmkeras.evaluation.shuffling import joined, moved
 from mmkeras.evaluation.table import Table
 
 
@@ -73,7 +74,12 @@ def controls(
             f"Controls are for two modalities or more and one seed or more. Received: {modalities}, seeds={seeds}"
         )
     task = make_task(modalities)
-    test = _joined(task, test, batch_size)
+    x, y, weight = joined(task, test, batch_size)
+    y, kept = _classes(y, weight)
+    x, y = {name: values[kept] for name, values in x.items()}, y[kept]
+    if not len(y):
+        raise ValueError("At least one sample with a weight is needed. Received: none")
+    test = x, y
     runs = _priors(task, train, *test, prior, batch_size)
     for seed in range(seeds):
         alone = []
@@ -85,7 +91,7 @@ def controls(
         runs["late average"].append(sample_scores(average))
         task = fitted(lambda: make_task(modalities), train, fit, seed)
         for name in modalities:
-            shuffled = _shuffled(task, name, *test, seed)
+            shuffled = moved(task, x, [name], seed), y
             runs[f"shuffled {name}"].append(sample_scores(predict_all(task, shuffled, batch_size=batch_size)))
         runs["all modalities"].append(sample_scores(predict_all(task, test, batch_size=batch_size)))
     best = np.array(runs["all modalities"])
@@ -98,46 +104,16 @@ def controls(
     return Table(rows, f"Controls, {seeds} seed(s), {best.shape[1]:,} samples")
 
 
-def _samples(task, data, batch_size):
-    """Inputs and classes of a data set batch by batch, without samples of weight 0."""
-    for x, y, weight in batches(task, data, batch_size):
-        y = np.asarray(next(iter(y.values())) if isinstance(y, dict) else y)
-        y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
-        if y.ndim != 1:
-            raise ValueError(
-                "Controls are for one class per sample: unfold groups (`group_by` of the dataset) first, and score "
-                f"several labels by `classification_report`. Received: labels of shape {y.shape}"
-            )
-        kept = slice(None) if weight is None else np.asarray(weight) > 0
-        yield {name: values[kept] for name, values in x.items()}, y[kept].astype("int64")
-
-
-def _joined(task, data, batch_size):
-    """All inputs and classes of a data set: series of different length are padded with zeros."""
-    parts = list(_samples(task, data, batch_size))
-    if not sum(len(y) for _, y in parts):
-        raise ValueError("At least one sample with a label is needed. Received: none")
-    x = {name: _stacked([x[name] for x, _ in parts]) for name in parts[0][0]}
-    return x, np.concatenate([y for _, y in parts])
-
-
-def _stacked(arrays):
-    room = np.max([array.shape[1:] for array in arrays], axis=0, initial=0) if arrays[0].ndim > 1 else ()
-    padded = [
-        np.pad(array, [(0, 0), *[(0, int(size) - have) for size, have in zip(room, array.shape[1:], strict=True)]])
-        for array in arrays
-    ]
-    return np.concatenate(padded)
-
-
-def _shuffled(task, modality, x, y, seed):
-    """The data with the inputs of one modality, its flag too, moved to other samples: none keeps its own."""
-    order = np.random.default_rng(seed).permutation(len(y))
-    moved = np.empty(len(y), int)
-    moved[order] = np.roll(order, 1)
-    names = {tensor.name for tensor in task.inputs} & set(x)
-    names = {name for name in names if task.modality_of(name) == modality}
-    return {name: values[moved] if name in names else values for name, values in x.items()}, y
+def _classes(y, weight):
+    """Classes as integers (sample,), and which samples count."""
+    y = np.asarray(next(iter(y.values())) if isinstance(y, dict) else y)
+    y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+    if y.ndim != 1:
+        raise ValueError(
+            "Controls are for one class per sample: unfold groups (`group_by` of the dataset) first, and score "
+            f"several labels by `classification_report`. Received: labels of shape {y.shape}"
+        )
+    return y.astype("int64"), slice(None) if weight is None else np.asarray(weight) > 0
 
 
 def _priors(task, train, x_test, y_test, prior, batch_size):
@@ -145,10 +121,11 @@ def _priors(task, train, x_test, y_test, prior, batch_size):
     if prior is not None and prior not in x_test:
         raise ValueError(f"`prior` must be one of the inputs {sorted(x_test)}. Received: prior={prior!r}")
     total, counts = collections.Counter(), collections.defaultdict(collections.Counter)
-    for x, y in _samples(task, train, batch_size):
-        total.update(y.tolist())
+    for x, y, weight in batches(task, train, batch_size):
+        y, kept = _classes(y, weight)
+        total.update(y[kept].tolist())
         if prior is not None:
-            for value, label in zip(x[prior], y.tolist(), strict=True):
+            for value, label in zip(x[prior][kept], y[kept].tolist(), strict=True):
                 counts[_key(value)][label] += 1
     runs = collections.defaultdict(list)
     runs["majority"].append((y_test == total.most_common(1)[0][0]).astype("float64"))

@@ -8,6 +8,7 @@ import numpy as np
 
 from mmkeras.evaluation.fitting import is_dataset
 from mmkeras.keys import presence_key
+from mmkeras.models import FusionTask
 
 
 class Predictions(NamedTuple):
@@ -60,6 +61,10 @@ def predict_all(
         x = x if change is None else change(dict(x), rng)
         answered = task.predict_on_batch(x)
         name = _output_name(answered, output)
+        if isinstance(task, FusionTask):
+            # Steps of padding and labels that are not known have no weight.
+            own = task.weights_of_samples(x, y, weight)[name]
+            weight = None if own is None else keras.ops.convert_to_numpy(own)
         made = keras.ops.convert_to_numpy(answered[name])
         y = np.asarray(y[name] if isinstance(y, dict) else y)
         steps = 2 if made.ndim > 2 else 1

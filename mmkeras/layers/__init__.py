@@ -10,6 +10,7 @@ from mmkeras.layers.attention_pooling import AttentionPooling
 from mmkeras.layers.backbone_tokens import BackboneTokens
 from mmkeras.layers.bilinear_fusion import BilinearFusion
 from mmkeras.layers.bottleneck_fusion import BottleneckFusion
+from mmkeras.layers.class_head import ClassHead
 from mmkeras.layers.co_attention import CoAttention
 from mmkeras.layers.concat_fusion import ConcatFusion
 from mmkeras.layers.conv_block import ConvBlock
@@ -24,15 +25,20 @@ from mmkeras.layers.gated_fusion import GatedFusion
 from mmkeras.layers.graph_attention import GraphAttention
 from mmkeras.layers.graph_convolution import GraphConvolution
 from mmkeras.layers.graph_fusion import GraphFusion
+from mmkeras.layers.head import Head
 from mmkeras.layers.log_mel_spectrogram import LogMelSpectrogram
 from mmkeras.layers.match_rows import MatchRows
 from mmkeras.layers.modality_dropout import ModalityDropout
 from mmkeras.layers.null_embedding import NullEmbedding
+from mmkeras.layers.number_head import NumberHead
+from mmkeras.layers.or_prior import OrPrior
 from mmkeras.layers.ordinal import Ordinal
 from mmkeras.layers.padding_mask import PaddingMask
 from mmkeras.layers.pixel_scaling import PixelScaling
 from mmkeras.layers.position_embedding import PositionEmbedding
 from mmkeras.layers.projection_head import ProjectionHead
+from mmkeras.layers.series_smoothing import SeriesSmoothing
+from mmkeras.layers.stepwise_fusion import StepwiseFusion
 from mmkeras.layers.token_fusion import TokenFusion
 from mmkeras.layers.token_pooling import TokenPooling, pooling_layer
 from mmkeras.layers.tokens import Tokens
@@ -50,6 +56,7 @@ __all__ = [
     "BackboneTokens",
     "BilinearFusion",
     "BottleneckFusion",
+    "ClassHead",
     "CoAttention",
     "ConcatFusion",
     "ConvBlock",
@@ -64,15 +71,20 @@ __all__ = [
     "GraphAttention",
     "GraphConvolution",
     "GraphFusion",
+    "Head",
     "LogMelSpectrogram",
     "MatchRows",
     "ModalityDropout",
     "NullEmbedding",
+    "NumberHead",
+    "OrPrior",
     "Ordinal",
     "PaddingMask",
     "PixelScaling",
     "PositionEmbedding",
     "ProjectionHead",
+    "SeriesSmoothing",
+    "StepwiseFusion",
     "TokenFusion",
     "TokenPooling",
     "Tokens",

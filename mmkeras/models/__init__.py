@@ -4,8 +4,10 @@ from mmkeras.models.autoencoder_embedding import AutoencoderEmbedding
 from mmkeras.models.embedding_task import EmbeddingTask
 from mmkeras.models.fusion_task import FusionTask
 from mmkeras.models.joint_embedding import JointEmbedding
+from mmkeras.models.multi_task import MultiTask
 from mmkeras.models.multimodal_classifier import MultimodalClassifier
 from mmkeras.models.multimodal_regressor import MultimodalRegressor
+from mmkeras.models.sequence_tagger import SequenceTagger
 from mmkeras.models.task import Task
 from mmkeras.models.visual_question_answering import VisualQuestionAnswering
 
@@ -14,8 +16,10 @@ __all__ = [
     "EmbeddingTask",
     "FusionTask",
     "JointEmbedding",
+    "MultiTask",
     "MultimodalClassifier",
     "MultimodalRegressor",
+    "SequenceTagger",
     "Task",
     "VisualQuestionAnswering",
 ]

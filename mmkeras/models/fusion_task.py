@@ -1,9 +1,12 @@
 """What tasks have in common that fuse modalities to one vector and predict from it."""
 
+import warnings
+
 import keras
 import numpy as np
 
-from mmkeras.layers import GatedFusion, MatchRows, pooling_layer
+from mmkeras.keys import presence_key
+from mmkeras.layers import GatedFusion, MatchRows, NumberHead, OrPrior, StepwiseFusion, pooling_layer
 from mmkeras.models.branches import check_encoders, check_fusion, encode_modalities
 from mmkeras.models.task import Task
 from mmkeras.preprocessing.preprocessor import Preprocessor
@@ -12,13 +15,16 @@ from mmkeras.preprocessing.preprocessor import Preprocessor
 class FusionTask(Task):
     """Base of the tasks that predict from several modalities: encoders, a fusion, and heads on what it makes.
 
-    A subclass makes its heads, layers from the fused vector (batch, dim) to an output each, and passes them on by the
-    name of the output. With one encoder and no fusion the vector is the encoding, pooled.
+    With one encoder and no fusion what the heads read is the encoding. It is one vector per sample or, with `steps`,
+    one for each step of the series that all modalities are.
+
+    Where all modalities are optional, a row may have none of them: the answer is then the prior, the mean of all
+    targets of the training set, and the methods on raw records say so (`is_prior`, and a warning).
 
     Args:
         encoders: dict of encoders by modality.
         fusion: a fusion layer; None takes `GatedFusion()`, or plain pooling for a single encoder.
-        heads: dict of layers by the name of their output.
+        heads: dict of `mm.layers.Head`s by the name of their output.
         hidden_dim: size of a hidden layer before the heads; None for none.
         dropout_rate: share of what the heads read dropped in training.
         optional: modalities that may be absent.
@@ -26,7 +32,11 @@ class FusionTask(Task):
         preprocessor: what turns raw records into inputs; saved with the task.
         grouped: the modality that may come in groups, (batch, group, ...), several values for one of each other; then
             the outputs do too.
+        steps: None, or a function from what was fused at each step, (batch, time, dim), to what the heads read there.
     """
+
+    # Whether -1 and NaN stand for labels that are not known.
+    _labels_may_miss = False
 
     def __init__(
         self,
@@ -40,6 +50,7 @@ class FusionTask(Task):
         modality_dropout_rate=0.0,
         preprocessor=None,
         grouped=None,
+        steps=None,
         **kwargs,
     ):
         # === Layers ===
@@ -66,14 +77,24 @@ class FusionTask(Task):
             )
         if fusion is None:
             (fused,) = encodings.values()
+        elif steps is not None:
+            fused = StepwiseFusion(fusion, name="steps")(encodings, presence=presence or None)
         else:
             fused = fusion(encodings, presence=presence or None)
-        if len(fused.shape) == 3:
+        if steps is not None:
+            fused = steps(fused)
+        elif len(fused.shape) == 3:
             fused = pooling_layer("avg", name="pooling")(fused)
         if hidden is not None:
             fused = hidden(fused)
         fused = dropout(fused)
-        super().__init__(inputs=branches.inputs, outputs={name: head(fused) for name, head in heads.items()}, **kwargs)
+        outputs = {name: head(fused) for name, head in heads.items()}
+        priors = {}
+        if len(presence) == len(encoders):
+            # A row may have nothing at all.
+            priors = {name: OrPrior(head.start, name=f"{name}_or_prior") for name, head in heads.items()}
+            outputs = {name: priors[name]([x, *presence.values()]) for name, x in outputs.items()}
+        super().__init__(inputs=branches.inputs, outputs=outputs, **kwargs)
 
         # === Config ===
         self.encoders = encoders
@@ -83,60 +104,149 @@ class FusionTask(Task):
         self.optional = tuple(optional)
         self.modality_dropout_rate = modality_dropout_rate
         self.preprocessor = preprocessor
+        self._heads = heads
+        self._priors = priors
         self._grouped = grouped
-        self._target = next(iter(heads))
         self._own_loss = True
+        for name, head in heads.items():
+            self._check_classes(name, getattr(head, "classes", None))
 
     def grouped_outputs(self, groups):
         if set(groups) - {self._grouped}:
             return super().grouped_outputs(groups)
-        return {name: size for size in groups.values() for name in self.output_names}
+        return {name: size for size in groups.values() for name in self._heads}
 
     def compile(self, optimizer="auto", loss="auto", metrics="auto", **kwargs):
         super().compile(optimizer, loss, metrics, **kwargs)
         self._own_loss = isinstance(loss, str) and loss == "auto"
 
+    def default_loss(self):
+        return self._of_heads(lambda head: head.default_loss())
+
+    def default_metrics(self):
+        return self._of_heads(lambda head: head.default_metrics())
+
     def fit(self, x=None, y=None, *args, **kwargs):
         # A loss of the user's own may know what to do with any label.
-        labels = y.get(self._target) if isinstance(y, dict) else y
-        if self._own_loss and isinstance(labels, list | np.ndarray):
-            self._check_labels(np.asarray(labels))
+        for name, head in self._heads.items():
+            labels = y.get(name) if isinstance(y, dict) else y
+            if self._own_loss and isinstance(labels, list | np.ndarray):
+                self._check_labels(name, np.asarray(labels), head.label_range)
         return super().fit(x, y, *args, **kwargs)
 
     def targets(self, x, y):
-        return (y if y is None or isinstance(y, dict) else {self._target: y}), None
+        return (y if y is None or isinstance(y, dict) else {next(iter(self._heads)): y}), None
 
-    @property
-    def label_range(self):
-        """Lowest and highest label that can be learned, None where any number can."""
-        return None
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        if training:
+            self.learn_priors(x, y, sample_weight)
+        return super().compute_loss(x, *self._with_axis(y, y_pred), sample_weight, training)
 
-    def _check_labels(self, labels):
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        return super().compute_metrics(x, *self._with_axis(y, y_pred), sample_weight)
+
+    def notes_on(self, x):
+        if not self._priors:
+            return {}
+        is_prior = ~np.any([np.asarray(x[presence_key(name)]) for name in self.encoders], axis=0)
+        if is_prior.any():
+            warnings.warn(
+                f"{int(is_prior.sum())} of {len(is_prior)} records have none of {list(self.encoders)}: the answer is "
+                "the prior, what training saw on average (`is_prior`)",
+                stacklevel=4,
+            )
+        return {"is_prior": is_prior}
+
+    def head(self, name):
+        """The head that makes an output."""
+        return self._heads[name]
+
+    def weights_of_samples(self, x, y, sample_weight=None):
+        """Dict of the weights of samples or steps by output, None where all count alike."""
+        _, weights = self._targets(x, y, sample_weight)
+        return weights if isinstance(weights, dict) else dict.fromkeys(self._heads, weights)
+
+    def learn_priors(self, x, y, sample_weight=None):
+        """Count targets: what is answered where no modality is present."""
+        if not self._priors or y is None:
+            return
+        weights = self.weights_of_samples(x, y, sample_weight)
+        y, _ = self.targets(x, y)
+        for name, prior in self._priors.items():
+            if name not in y:
+                continue
+            head, labels, weight = self._heads[name], keras.ops.convert_to_tensor(y[name]), weights[name]
+            counted = keras.ops.ones_like(head.known(labels), dtype="float32")
+            if weight is not None:
+                axes = len(counted.shape) - len(weight.shape)
+                counted *= keras.ops.reshape(weight, (*keras.ops.shape(weight), *[1] * axes))
+            prior.learn(head.as_outputs(labels), counted)
+
+    def heads_loss(self, x, y, y_pred, sample_weight=None):
+        """Sum of the heads' own losses, apart from what training tracks and weighs.
+
+        Args:
+            x: dict of inputs.
+            y: targets as the data gave them.
+            y_pred: dict of outputs.
+            sample_weight: weights of samples, or None.
+
+        Returns:
+            Scalar.
+        """
+        weights = self.weights_of_samples(x, y, sample_weight)
+        y, _ = self.targets(x, y)
+        y, y_pred = self._with_axis(y, y_pred)
+        return sum(
+            head.default_loss()(y[name], y_pred[name], sample_weight=weights[name])
+            for name, head in self._heads.items()
+        )
+
+    def _with_axis(self, y, y_pred):
+        """Numbers with an axis of their own: losses and metrics take their mean over the last one."""
+        alone = [name for name, head in self._heads.items() if isinstance(head, NumberHead) and head.dim is None]
+        if y is None or not alone:
+            return y, y_pred
+        y, y_pred = dict(y if isinstance(y, dict) else {next(iter(self._heads)): y}), dict(y_pred)
+        for name in alone:
+            if name in y and len(y[name].shape) == len(y_pred[name].shape):
+                y[name] = y[name][..., None]
+            y_pred[name] = y_pred[name][..., None]
+        return y, y_pred
+
+    def _of_heads(self, function):
+        if len(self._heads) == 1:
+            return function(next(iter(self._heads.values())))
+        return {name: function(head) for name, head in self._heads.items()}
+
+    def _check_labels(self, name, labels, label_range):
         """Raise an error that names the row of a label that cannot be learned."""
         try:
             numbers = labels.astype("float64")
         except (TypeError, ValueError):
             numbers = np.full(labels.shape, np.nan)
-        low, high = self.label_range or (-np.inf, np.inf)
+        low, high = label_range or (-np.inf, np.inf)
         with np.errstate(invalid="ignore"):
             fine = (numbers >= low) & (numbers <= high)
+            if self._labels_may_miss:
+                fine |= np.isnan(numbers) | ((numbers == -1) & (label_range is not None))
         wrong = np.flatnonzero(~fine.reshape(len(labels), -1).all(axis=1))
         if len(wrong):
-            expected = "numbers, none of them missing" if self.label_range is None else f"numbers in {low}..{high}"
+            expected = "numbers, none of them missing" if label_range is None else f"numbers in {low}..{high}"
             raise ValueError(
-                f"Labels must be {expected}: row {wrong[0]} holds {labels[wrong[0]]!r}. Leave such samples out, or "
-                "give class names to a Preprocessor with a `Label` part. "
+                f"Labels must be {expected}: row {wrong[0]} of {name!r} holds {labels[wrong[0]]!r}. Leave such samples "
+                "out, or give class names to a Preprocessor with a `Label` part. "
                 f"Received: {len(wrong)} such rows of {len(labels)}"
             )
 
-    def _check_classes(self, classes):
+    def _check_classes(self, name, classes):
         """Raise an error where the preprocessor numbers the classes otherwise."""
-        part = self.preprocessor.parts.get(self._target) if isinstance(self.preprocessor, Preprocessor) else None
+        part = self.preprocessor.parts.get(name) if isinstance(self.preprocessor, Preprocessor) else None
         known = getattr(part, "classes", None)
         if isinstance(known, list) and isinstance(classes, list) and known != classes:
             raise ValueError(
-                f"The preprocessor numbers the classes of {self._target!r} as {known!r:.200}: give the task that list, "
-                f"preprocessor[{self._target!r}].classes, or the part the order you want, Label(classes=...). "
+                f"The preprocessor numbers the classes of {name!r} as {known!r:.200}: give the task that list, "
+                f"preprocessor[{name!r}].classes, or the part the order you want, Label(classes=...). "
                 f"Received: {classes!r:.200}"
             )
 

@@ -1,10 +1,8 @@
 """Several modalities in, a label out."""
 
-import numbers
-
 import keras
 
-from mmkeras.layers import Ordinal
+from mmkeras.layers import ClassHead
 from mmkeras.models.fusion_task import FusionTask
 
 
@@ -66,17 +64,7 @@ class MultimodalClassifier(FusionTask):
         preprocessor=None,
         **kwargs,
     ):
-        num_classes = _num_classes(classes)
-        if multi_label and ordinal:
-            raise ValueError(
-                "Classes that have an order exclude one another: choose `multi_label` or `ordinal`. Received: both"
-            )
-        # Probabilities stay float32 under mixed precision: that is what a server should answer with.
-        if ordinal:
-            head = Ordinal(num_classes, dtype="float32", name="label")
-        else:
-            activation = "sigmoid" if multi_label else "softmax"
-            head = keras.layers.Dense(num_classes, activation=activation, dtype="float32", name="label")
+        head = ClassHead(classes, multi_label=multi_label, ordinal=ordinal, name="label")
         super().__init__(
             encoders,
             fusion,
@@ -88,24 +76,9 @@ class MultimodalClassifier(FusionTask):
             preprocessor=preprocessor,
             **kwargs,
         )
-        self.classes = num_classes if isinstance(classes, numbers.Integral) else list(classes)
+        self.classes = head.classes
         self.multi_label = multi_label
         self.ordinal = ordinal
-        self._check_classes(self.classes)
-
-    def default_loss(self):
-        if self.multi_label:
-            return keras.losses.BinaryCrossentropy()
-        return keras.losses.SparseCategoricalCrossentropy()
-
-    def default_metrics(self):
-        if self.multi_label:
-            return [keras.metrics.BinaryAccuracy(name="accuracy"), keras.metrics.F1Score("macro", 0.5, name="f1")]
-        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
-
-    @property
-    def label_range(self):
-        return 0, 1 if self.multi_label else (self.classes if isinstance(self.classes, int) else len(self.classes)) - 1
 
     def classify(self, records):
         """Classify raw records (see `prepare` for what a record may be).
@@ -115,18 +88,15 @@ class MultimodalClassifier(FusionTask):
 
         Returns:
             For one record a dict with `label` (its most probable class; for a multi-label task `labels`, all with
-            at least even odds) and `probabilities` by class; for a list of records a list of such dicts.
+            at least even odds) and `probabilities` by class, and where all modalities are optional `is_prior`, whether
+            the record has none of them; for a list of records a list of such dicts.
         """
-        probabilities = self.predict_records(records)["label"]
-        names = list(range(self.classes)) if isinstance(self.classes, int) else self.classes
-        answers = []
-        for row in probabilities:
-            by_class = {name: float(value) for name, value in zip(names, row, strict=True)}
-            if self.multi_label:
-                answer = {"labels": [name for name, value in by_class.items() if value >= 0.5]}
-            else:
-                answer = {"label": max(by_class, key=by_class.get)}
-            answers.append({**answer, "probabilities": by_class})
+        found = self.predict_records(records)
+        answers = self.head("label").answers(found["label"])
+        if "is_prior" in found:
+            answers = [
+                {**answer, "is_prior": bool(flag)} for answer, flag in zip(answers, found["is_prior"], strict=True)
+            ]
         return answers[0] if isinstance(records, dict) else answers
 
     def get_config(self):
@@ -136,15 +106,3 @@ class MultimodalClassifier(FusionTask):
             "multi_label": self.multi_label,
             "ordinal": self.ordinal,
         }
-
-
-def _num_classes(classes):
-    counted = isinstance(classes, numbers.Integral)
-    count = int(classes) if counted else len(classes)
-    names = () if counted else tuple(classes)
-    if isinstance(classes, str) or count < 2 or len(set(names)) < len(names):
-        raise ValueError(
-            "`classes` must be a number of classes of at least 2, or a list of at least two different names. "
-            f"Received: classes={classes!r}"
-        )
-    return count

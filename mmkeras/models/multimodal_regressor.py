@@ -2,6 +2,7 @@
 
 import keras
 
+from mmkeras.layers import NumberHead
 from mmkeras.models.fusion_task import FusionTask
 
 
@@ -53,14 +54,10 @@ class MultimodalRegressor(FusionTask):
         preprocessor=None,
         **kwargs,
     ):
-        if dim is not None and dim < 1:
-            raise ValueError(f"`dim` must be a positive integer or None. Received: dim={dim}")
-        if (low is None) != (high is None) or (low is not None and not low < high):
-            raise ValueError(f"Give both bounds, `low` below `high`, or neither. Received: low={low}, high={high}")
         super().__init__(
             encoders,
             fusion,
-            {"label": _Numbers(dim, low, high, name="label")},
+            {"label": NumberHead(dim, low=low, high=high, name="label")},
             hidden_dim=hidden_dim,
             dropout_rate=dropout_rate,
             optional=optional,
@@ -71,12 +68,6 @@ class MultimodalRegressor(FusionTask):
         self.dim = dim
         self.low = low
         self.high = high
-
-    def default_loss(self):
-        return keras.losses.MeanSquaredError()
-
-    def default_metrics(self):
-        return [keras.metrics.MeanAbsoluteError(name="mae")]
 
     def estimate(self, records):
         """Predict for raw records (see `prepare` for what a record may be).
@@ -89,33 +80,6 @@ class MultimodalRegressor(FusionTask):
         """
         answers = self.predict_records(records)["label"].tolist()
         return answers[0] if isinstance(records, dict) else answers
-
-    def get_config(self):
-        return {**super().get_config(), "dim": self.dim, "low": self.low, "high": self.high}
-
-
-@keras.saving.register_keras_serializable(package="mmkeras")
-class _Numbers(keras.layers.Layer):
-    """A linear head, bounded if asked for, in float32."""
-
-    def __init__(self, dim, low, high, **kwargs):
-        super().__init__(**{"dtype": "float32", **kwargs})
-        self.dim = dim
-        self.low = low
-        self.high = high
-
-    def build(self, x_shape):
-        self._dense = keras.layers.Dense(self.dim or 1, dtype="float32", name="dense")
-        self._dense.build(x_shape)
-
-    def call(self, x):
-        y = self._dense(x)
-        if self.low is not None:
-            y = self.low + (self.high - self.low) * keras.ops.sigmoid(y)
-        return y[..., 0] if self.dim is None else y
-
-    def compute_output_shape(self, x_shape):
-        return tuple(x_shape[:-1]) if self.dim is None else (*x_shape[:-1], self.dim)
 
     def get_config(self):
         return {**super().get_config(), "dim": self.dim, "low": self.low, "high": self.high}

@@ -55,7 +55,8 @@ class Task(keras.Model):
             loss: `"auto"` takes the task's own.
             metrics: `"auto"` takes the task's own, weighted by sample weights; with a loss of your own, accuracy in
                 the form that fits it.
-            step: a training step of `mm.training`, such as `GradientCache`; None takes Keras' own.
+            step: a training step of `mm.training`, such as `GradientCache`, or a list of them, the first one
+                outermost; None takes Keras' own.
             **kwargs: whatever else `keras.Model.compile` takes.
         """
         if optimizer == "auto":
@@ -73,9 +74,10 @@ class Task(keras.Model):
 
     def train_step(self, *arguments):
         # Keras gives the batch, on JAX the state before it.
-        if self._step is None:
-            return super().train_step(*arguments)
-        return self._step(self, *arguments)
+        train = super().train_step
+        for step in reversed(self._step if isinstance(self._step, list | tuple) else [self._step]):
+            train = train if step is None else step.around(self, train)
+        return train(*arguments)
 
     def fit(self, x=None, y=None, *args, **kwargs):
         if not type(x).__module__.startswith("tensorflow.python.data"):
@@ -104,7 +106,7 @@ class Task(keras.Model):
             y: targets as the data gave them, or None.
 
         Returns:
-            Targets structured like the outputs, and a sample weight or None.
+            Targets structured like the outputs, and a sample weight, a dict of them by output, or None.
         """
         return y, None
 
@@ -186,13 +188,17 @@ class Task(keras.Model):
             Dict of arrays, one row per record.
         """
         records = [records] if isinstance(records, dict) else list(records)
-        batches = [
-            self.predict_on_batch(self.prepare(records[start : start + batch_size]))
-            for start in range(0, max(1, len(records)), batch_size)
-        ]
+        batches = []
+        for start in range(0, max(1, len(records)), batch_size):
+            x = self.prepare(records[start : start + batch_size])
+            batches.append({**self.predict_on_batch(x), **self.notes_on(x)})
         return {
             name: np.concatenate([keras.ops.convert_to_numpy(batch[name]) for batch in batches]) for name in batches[0]
         }
+
+    def notes_on(self, x):
+        """Say what a user should know of the answers to a batch of raw records, as arrays with one row per record."""
+        return {}
 
     @property
     def preprocessor(self):
@@ -222,7 +228,12 @@ class Task(keras.Model):
             "encoders": names,
             "optional": list(self.optional),
             "preprocessor": keras.saving.serialize_keras_object(self.preprocessor),
-            # Not arguments, but state a task must not lose: what is frozen, and what it computes in.
+            # Not arguments, but state a task must not lose: what is frozen, what learns beside it, what it computes in.
+            "lora": [
+                [index, layer.lora_rank, layer.lora_alpha]
+                for index, layer in enumerate(self._flatten_layers())
+                if getattr(layer, "lora_enabled", False)
+            ],
             "frozen_weights": [index for index, weight in enumerate(self.weights) if not weight.trainable],
             "dtype": keras.saving.serialize_keras_object(self._policy),
         }
@@ -230,7 +241,7 @@ class Task(keras.Model):
     @classmethod
     def from_config(cls, config):
         config = copy.deepcopy(config)
-        frozen = config.pop("frozen_weights", None)
+        frozen, lora = config.pop("frozen_weights", None), config.pop("lora", ())
         policy = keras.config.dtype_policy()
         keras.config.set_dtype_policy(keras.saving.deserialize_keras_object(config.pop("dtype", policy)))
         try:
@@ -241,6 +252,10 @@ class Task(keras.Model):
             task = cls(encoders, **{key: _deserialized(value) for key, value in config.items()})
         finally:
             keras.config.set_dtype_policy(policy)
+        layers = list(task._flatten_layers())
+        for index, rank, alpha in lora:
+            if not layers[index].lora_enabled:  # A layer inside another one, whose config does not tell.
+                layers[index].enable_lora(rank, lora_alpha=alpha)
         if frozen is not None:
             for index, weight in enumerate(task.weights):
                 weight.trainable = index not in frozen
@@ -309,7 +324,14 @@ class Task(keras.Model):
         y, own_weight = self.targets(x, y)
         if own_weight is None:
             return y, sample_weight
-        return y, own_weight if sample_weight is None else own_weight * sample_weight
+        if sample_weight is None:
+            return y, own_weight
+        if not isinstance(own_weight, dict):
+            return y, _product(own_weight, sample_weight)
+        given = sample_weight if isinstance(sample_weight, dict) else dict.fromkeys(own_weight, sample_weight)
+        return y, {
+            name: _product(own, given[name]) if given.get(name) is not None else own for name, own in own_weight.items()
+        }
 
     def _keys_of(self, modality):
         return [prepared_key(modality, source.name) for source in self.encoders[modality].inputs]
@@ -377,6 +399,12 @@ def _constant(like, shape, value, dtype):
     ones = keras.ops.ones_like(first, dtype=dtype if dtype != "bool" else "int32")
     rows = keras.ops.reshape(ones, (-1, *[1] * len(shape))) * keras.ops.full((1, *shape), int(value), dtype=ones.dtype)
     return keras.ops.cast(keras.ops.reshape(rows, (-1, *shape)), dtype)
+
+
+def _product(own, given):
+    """Weights of the task times those of the user: the weight of a sample counts for each of its steps."""
+    axes = len(own.shape) - len(given.shape)
+    return own * keras.ops.reshape(keras.ops.cast(given, own.dtype), (*keras.ops.shape(given), *[1] * axes))
 
 
 def _deserialized(value):

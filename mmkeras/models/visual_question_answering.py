@@ -2,7 +2,7 @@
 
 import keras
 
-from mmkeras.layers import FiLMFusion
+from mmkeras.layers import ClassHead, FiLMFusion
 from mmkeras.models.fusion_task import FusionTask
 
 
@@ -65,7 +65,7 @@ class VisualQuestionAnswering(FusionTask):
                 "`encoders` must be a dict with 'question' and what the question is about, such as 'image'. "
                 f"Received: encoders={encoders}"
             )
-        head = keras.layers.Dense(len(answers), activation="softmax", dtype="float32", name="answer")
+        head = ClassHead(answers, name="answer")
         fusion = FiLMFusion("question", name="fusion") if fusion is None else fusion
         super().__init__(
             encoders,
@@ -80,17 +80,6 @@ class VisualQuestionAnswering(FusionTask):
             **kwargs,
         )
         self.answers = answers
-        self._check_classes(answers)
-
-    def default_loss(self):
-        return keras.losses.SparseCategoricalCrossentropy()
-
-    def default_metrics(self):
-        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
-
-    @property
-    def label_range(self):
-        return 0, len(self.answers) - 1
 
     def answer(self, image, question):
         """Answer one question or several.

@@ -157,6 +157,8 @@ class _Plan:
         """Whether the graph of each part takes its wire form; noted if not."""
         for modality, part in self.preprocessor.parts.items():
             shape = self._sample_shape(modality, part)
+            if self._is_list(part):
+                shape = (None, *shape[1:])  # Lists are brought to the size of the group later.
             reason = wires[modality] is not None and _failure(part, wires[modality], shape)
             if reason:
                 self.read.note(unit, PartError(modality, reason))
@@ -197,6 +199,9 @@ class _Plan:
         if isinstance(part, (Features, Signal)) and part.shape[-1] is None and self.seen_shapes.get(modality):
             # A model must know how many channels there are, also where the part has learned nothing.
             return (*part.shape[:-1], self.seen_shapes[modality][-1])
+        if isinstance(part, Label) and self.wires[modality].rank > len(part.shape):
+            # A label for each step, or several numbers.
+            return (None,) * self.wires[modality].rank
         return part.shape
 
     def _is_list(self, part):

@@ -23,13 +23,15 @@ class Label(Part):
     | `regression=True` | a number or an array of numbers | float32, same shape |
 
     Classes are strings, integers or bools, also as NumPy scalars; 2.0 counts as 2, as tables with gaps give it. An
-    unknown class and a missing number (NaN) are errors.
+    unknown class is an error, and so is a missing label, unless it may miss: then it is -1 for a class and NaN for
+    numbers or zeros and ones, which `mm.models.MultiTask` leaves out.
 
     Args:
         classes: list of classes in the order of their numbers; an integer n if labels are 0..n-1 already; None to
             learn them in `adapt`, in alphabetical or numeric order.
         multi_label: whether a sample has any number of classes, none included.
         regression: whether labels are numbers to be predicted.
+        may_miss: whether a sample may lack this label (None, NaN or no such key).
 
     Attributes:
         num_classes: number of classes.
@@ -47,7 +49,7 @@ class Label(Part):
 
     kind = None
 
-    def __init__(self, classes=None, *, multi_label=False, regression=False):
+    def __init__(self, classes=None, *, multi_label=False, regression=False, may_miss=False):
         if regression and (multi_label or classes is not None):
             raise ValueError(
                 "With `regression=True` labels are numbers: leave `classes` and `multi_label` out. Received: "
@@ -56,6 +58,7 @@ class Label(Part):
         self.classes = None if classes is None else _check_classes(classes)
         self.multi_label = bool(multi_label)
         self.regression = bool(regression)
+        self.may_miss = bool(may_miss)
         self.dtype = "float32" if multi_label or regression else "int32"
         self.storage_dtype = self.dtype
         self._learned = False
@@ -82,6 +85,8 @@ class Label(Part):
             raise ValueError(f"`adapt` takes a collection of labels. Received: one string, {values!r}")
         found = set()
         for row, value in enumerate(values):
+            if self.may_miss and _is_missing(value):
+                continue
             try:
                 found.update(self._classes_of(value))
             except ValueError as error:
@@ -100,6 +105,10 @@ class Label(Part):
         return self
 
     def read(self, value, rng=None):
+        if self.may_miss and _is_missing(value):
+            if self.multi_label or self.regression:
+                return np.full(self.shape, np.nan, "float32")
+            return np.array(-1, "int32")
         if self.regression:
             return _numbers(value)
         if self.multi_label:
@@ -147,7 +156,12 @@ class Label(Part):
         return classes[int(indices)]
 
     def get_config(self):
-        return {"classes": self.classes, "multi_label": self.multi_label, "regression": self.regression}
+        return {
+            "classes": self.classes,
+            "multi_label": self.multi_label,
+            "regression": self.regression,
+            "may_miss": self.may_miss,
+        }
 
     def _numbers(self):
         """Dict class -> number."""
@@ -194,6 +208,10 @@ class Label(Part):
                 f"{value.dtype} of shape {value.shape}"
             )
         return value.astype("float32")
+
+
+def _is_missing(value):
+    return value is None or (isinstance(value, (float, np.floating)) and math.isnan(value))
 
 
 def _items(value):

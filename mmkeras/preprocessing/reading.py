@@ -142,7 +142,7 @@ class UnitReader:
         if isinstance(part, Label):
             # A sample of no class is one: an empty list is no missing label.
             value = record.get(modality)
-            return {modality: None if value is None else part.read(value)}
+            return {modality: None if value is None and not part.may_miss else part.read(value)}
         value = _given(record, modality)
         if isinstance(part, Audio) and value is None:
             # The sound of a clip is its sound track; with a Video part both come from one pass over the file.
@@ -177,9 +177,9 @@ class UnitReader:
         return texts
 
     def _label(self, part, record, modality):
-        if record.get(modality) is None:
+        if record.get(modality) is None and not part.may_miss:
             raise ValueError(f"a record of the group has none. Received: {record}")
-        return part.read(record[modality])
+        return part.read(record.get(modality))
 
     def _texts(self, modality, part, records, rng):
         texts = []

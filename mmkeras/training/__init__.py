@@ -1,6 +1,26 @@
-"""What happens while a task trains: steps beyond Keras' own, and measures of the whole set."""
+"""What happens while a task trains: steps beyond Keras' own, transfer, and measures of the whole set."""
 
+from mmkeras.training.class_weights import class_weights
+from mmkeras.training.distillation import Distillation
+from mmkeras.training.learning_rates import LearningRates
+from mmkeras.training.loss_weight_schedule import LossWeightSchedule
+from mmkeras.training.modality_balance import ModalityBalance
 from mmkeras.training.retrieval_callback import RetrievalCallback
+from mmkeras.training.step import Step
 from mmkeras.training.steps import GradientCache
+from mmkeras.training.transfer import add_lora, freeze, stages, unfreeze
 
-__all__ = ["GradientCache", "RetrievalCallback"]
+__all__ = [
+    "Distillation",
+    "GradientCache",
+    "LearningRates",
+    "LossWeightSchedule",
+    "ModalityBalance",
+    "RetrievalCallback",
+    "Step",
+    "add_lora",
+    "class_weights",
+    "freeze",
+    "stages",
+    "unfreeze",
+]

@@ -4,9 +4,11 @@ import numbers
 
 import keras
 
+from mmkeras.training.step import Step
+
 
 @keras.saving.register_keras_serializable(package="mmkeras")
-class GradientCache:
+class GradientCache(Step):
     """Train on batches larger than memory allows, with exactly the gradients of the whole batch.
 
     Use it where the batch is the question, as in contrastive learning: summing the gradients of small batches
@@ -46,14 +48,14 @@ class GradientCache:
             )
         self.micro_batch = int(micro_batch)
 
-    def __call__(self, task, *arguments):
+    def train(self, task, inner, *arguments):
         steps = {"tensorflow": _tensorflow_step, "jax": _jax_step}
         backend = keras.backend.backend()
         if backend not in steps:
             raise ValueError(f"GradientCache needs one of the backends {sorted(steps)}. Received: {backend!r}")
         rows = _leaves(arguments[-1])[0].shape[0]
         if rows is not None and rows <= self.micro_batch:
-            return keras.Model.train_step(task, *arguments)
+            return inner(*arguments)
         return steps[backend](task, self.micro_batch, *arguments)
 
     def __repr__(self):
@@ -61,10 +63,6 @@ class GradientCache:
 
     def get_config(self) -> dict:
         return {"micro_batch": self.micro_batch}
-
-    @classmethod
-    def from_config(cls, config: dict) -> "GradientCache":
-        return cls(**config)
 
 
 def _tensorflow_step(task, size, data):

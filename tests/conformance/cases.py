@@ -58,6 +58,7 @@ class LayerCase:
 _TOKENS = {"tokens": floats(BATCH, 6, 8)}
 _PAIR = {"image": floats(BATCH, 4, 8), "text": floats(BATCH, 6, 12)}
 _TRIO = {**_PAIR, "audio": floats(BATCH, 10)}
+_SERIES = {"text": floats(BATCH, 6, 8), "face": floats(BATCH, 6, 12), "speaker": floats(BATCH, 10)}
 _GRAPH = {"nodes": floats(BATCH, 6, 8), "adjacency": np.abs(floats(BATCH, 6, 6)) * (floats(BATCH, 6, 6, seed=1) > 0)}
 
 
@@ -129,6 +130,10 @@ LAYERS = {
         # Projections, shared tokens, a block of two norms, attention and feed-forward for each, norm.
         weights=3 * 2 + 1 + 3 * 15 + 2,
     ),
+    "ClassHead": LayerCase(
+        lambda: L.ClassHead(["low", "middle", "high"], ordinal=True), _TOKENS, masked=("tokens",), weights=3
+    ),
+    "ClassHead/tags": LayerCase(lambda: L.ClassHead(4, multi_label=True), {"vector": floats(BATCH, 8)}, weights=2),
     "CoAttention": LayerCase(
         lambda: L.CoAttention(2, dim=6, gated=True, dropout_rate=0.1),
         _PAIR,
@@ -221,10 +226,26 @@ LAYERS = {
     "PixelScaling": LayerCase(lambda: L.PixelScaling("caffe"), {"image": pixels()}),
     "PositionEmbedding": LayerCase(lambda: L.PositionEmbedding(9), _TOKENS, masked=("tokens",), weights=1),
     "PositionEmbedding/sine": LayerCase(lambda: L.PositionEmbedding(kind="sine"), _TOKENS, masked=("tokens",)),
+    "NumberHead": LayerCase(lambda: L.NumberHead(2, low=-3, high=3), _TOKENS, masked=("tokens",), weights=2),
+    "NumberHead/one": LayerCase(L.NumberHead, {"vector": floats(BATCH, 8)}, weights=2),
+    "OrPrior": LayerCase(
+        lambda: L.OrPrior(0.25), {"answers": floats(BATCH, 8), "present": FLAGS}, _pack, weights=2, passes_on=True
+    ),
     "ProjectionHead": LayerCase(
         lambda: L.ProjectionHead(4, 6, pooling="max", dropout_rate=0.1), _TOKENS, masked=("tokens",), weights=4 * 2
     ),
     "ProjectionHead/vector": LayerCase(lambda: L.ProjectionHead(4), {"vector": floats(BATCH, 8)}, weights=2),
+    "SeriesSmoothing": LayerCase(lambda: L.SeriesSmoothing(0.5, 2.0, width=1.5), _TOKENS, masked=("tokens",)),
+    "StepwiseFusion": LayerCase(
+        lambda: L.StepwiseFusion(L.GatedFusion(8)), _SERIES, _fuse, masked=("text", "face"), weights=2 * 2 + 2
+    ),
+    "StepwiseFusion/tokens": LayerCase(
+        lambda: L.StepwiseFusion(L.AttentionFusion(1, 2)),
+        _SERIES,
+        _fuse,
+        masked=("text", "face"),
+        weights=2 + 1 + 15 + 2,
+    ),
     "TokenPooling": LayerCase(lambda: L.TokenPooling("last"), _TOKENS, masked=("tokens",)),
     "TokenPooling/avg": LayerCase(L.TokenPooling, _TOKENS, masked=("tokens",)),
     "TokenPooling/max": LayerCase(lambda: L.TokenPooling("max"), _TOKENS, masked=("tokens",)),
@@ -253,7 +274,7 @@ LAYERS = {
     ),
 }
 # Bases have no behaviour of their own to check; `pooling_layer` makes layers that have cases.
-LAYERS_WITHOUT_CASE = {"Fusion", "VectorFusion", "TokenFusion", "pooling_layer"}
+LAYERS_WITHOUT_CASE = {"Fusion", "Head", "VectorFusion", "TokenFusion", "pooling_layer"}
 
 FUSIONS = {
     "AttentionFusion": lambda: L.AttentionFusion(1, 2),

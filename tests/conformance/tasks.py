@@ -19,7 +19,7 @@ class TaskCase:
 
     make: Callable
     x: dict
-    y: np.ndarray | None
+    y: np.ndarray | dict | None
     weights: int
     metric: str = "accuracy"
 
@@ -139,6 +139,52 @@ def _asked():
     )
 
 
+def _several():
+    return mm.models.MultiTask(
+        {"text": _text(), "features_face": mm.encoders.features((6,))},
+        mm.layers.ConcatFusion(),
+        heads={
+            "emotion": mm.layers.ClassHead(["sad", "glad", "calm"]),
+            "strength": mm.layers.NumberHead(low=0.0, high=1.0),
+            "tags": mm.layers.ClassHead(4, multi_label=True),
+        },
+        loss_weights="learned",
+        hidden_dim=7,
+        dropout_rate=0.1,
+        optional=("text",),
+        modality_dropout_rate=0.1,
+    )
+
+
+def _weighted():
+    heads = {"label": mm.layers.ClassHead(3, ordinal=True), "place": mm.layers.NumberHead(2)}
+    return mm.models.MultiTask({"text": _text()}, heads=heads, loss_weights={"place": 0.5})
+
+
+def _said():
+    return mm.models.SequenceTagger(
+        {"text": _text(), "features_face": mm.encoders.features((None, 6), 5), "image": _still()},
+        mm.layers.ConcatFusion(),
+        classes=["negative", "positive"],
+        context=keras.layers.LSTM(7, return_sequences=True),
+        hidden_dim=6,
+        dropout_rate=0.1,
+        optional=("features_face",),
+        modality_dropout_rate=0.2,
+    )
+
+
+def _still():
+    return mm.encoders.vgg(1, 8, convolutions=1, image_shape=(16, 16, 3), pooling="avg")
+
+
+def _steps():
+    """A label for each step, three steps in the second row."""
+    x = {"token_ids": sentences(), "features_face": floats(BATCH, 6, 6), "image": pixels()}
+    x["features_face"][1, 4:] = 0
+    return x
+
+
 _PRESENCE = {"image_present": FLAGS, "text_present": ~FLAGS, "audio_present": np.array([True, False, False])}
 
 TASKS = {
@@ -167,8 +213,8 @@ TASKS = {
         _everything,
         {"image": pixels(), "token_ids": sentences(), "audio": clip(240), **_PRESENCE},
         np.array([0, 1, 2]),
-        # Encoders, null embeddings, projection of the audio to 8, gates, head.
-        3 + 4 + 6 + 3 + 2 + 2 + 2,
+        # Encoders, null embeddings, projection of the audio to 8, gates, head, prior.
+        3 + 4 + 6 + 3 + 2 + 2 + 2 + 2,
     ),
     "MultimodalClassifier/tags": TaskCase(
         _tags,
@@ -201,6 +247,26 @@ TASKS = {
         # Encoders, factors, scale and thresholds.
         4 + 2 + 2 * 2 + 3,
     ),
+    "MultiTask": TaskCase(
+        _several,
+        {"token_ids": sentences(), "features_face": floats(BATCH, 6), "text_present": FLAGS},
+        {
+            "emotion": np.array([0, 1, -1]),
+            "strength": np.array([0.2, np.nan, 0.9], "float32"),
+            "tags": np.array([[0, 1, 1, 0], [1, 0, 0, 0], [np.nan] * 4], "float32"),
+        },
+        # Encoders, null embedding, hidden layer, heads, weights given and learned.
+        4 + 2 + 1 + 2 + 3 * 2 + 3 * 2,
+        "emotion_accuracy",
+    ),
+    "MultiTask/weighted": TaskCase(
+        _weighted,
+        {"token_ids": sentences()},
+        {"label": np.array([0, 1, 2]), "place": floats(BATCH, 2)},
+        # Encoder, heads, weights given.
+        4 + 3 + 2 + 2,
+        "place_mae",
+    ),
     "MultimodalRegressor": TaskCase(
         _numbers,
         {"token_ids": sentences(), **scene(), "graph_present": FLAGS},
@@ -208,6 +274,19 @@ TASKS = {
         # Encoders, null embedding, a modulated layer, norm, head.
         4 + 6 + 1 + 8 + 2 + 2,
         "mae",
+    ),
+    "SequenceTagger": TaskCase(
+        _said,
+        {**_steps(), "features_face_present": FLAGS},
+        np.array([[0, 1, 0, 1, 1, 0], [1, 0, 1, 0, 0, 0], [0, 0, 1, 1, 0, 1]]),
+        # Encoders, null embedding, layer over time, hidden layer, head.
+        4 + 4 + 3 + 1 + 3 + 2 + 2,
+    ),
+    "SequenceTagger/words": TaskCase(
+        lambda: mm.models.SequenceTagger({"text": _text()}, classes=3, multi_label=True, context=None),
+        {"token_ids": sentences()},
+        (floats(BATCH, 6, 3) > 0).astype("float32"),
+        4 + 2,
     ),
     "VisualQuestionAnswering": TaskCase(
         _asked,

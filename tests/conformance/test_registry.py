@@ -46,6 +46,7 @@ BASES = {
     "data.DataReport",
     "data.corruption.Corruptor",
     "layers.Fusion",
+    "layers.Head",
     "layers.TokenFusion",
     "layers.VectorFusion",
     "losses.PairLoss",

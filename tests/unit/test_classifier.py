@@ -86,6 +86,58 @@ class TestClassify:
         assert clone.classify({"text": "red dog"}) == task.classify({"text": "red dog"})
 
 
+class TestNothing:
+    """A row that has no modality at all."""
+
+    def fitted(self, **options):
+        names = ("features_face", "features_voice")
+        task = mm.models.MultimodalClassifier(
+            {name: mm.encoders.features((2,)) for name in names},
+            **{"classes": ["a", "b", "c"], **options},
+            optional=names,
+        )
+        task.compile()
+        x = {name: np.random.default_rng(0).normal(size=(10, 2)) for name in names}
+        return task, x
+
+    def test_the_answer_is_what_training_saw(self):
+        task, x = self.fitted()
+        y = np.array([0] * 7 + [1] * 2 + [2])
+        with pytest.warns(UserWarning, match="1 of 1 records have none of"):
+            before = task.classify({})
+        assert set(before["probabilities"].values()) == {pytest.approx(1 / 3)}
+        task.fit(x, y, batch_size=4, epochs=2, verbose=0)
+        with pytest.warns(UserWarning, match="1 of 2 records have none of"):
+            there, nothing = task.classify([{"features_face": [1.0, 2.0]}, {}])
+        assert nothing["is_prior"]
+        assert not there["is_prior"]
+        assert nothing["label"] == "a"
+        assert list(nothing["probabilities"].values()) == pytest.approx([0.7, 0.2, 0.1], abs=1e-6)
+        assert mm.evaluation.subsets(task, (x, y))[3]["accuracy"] == pytest.approx(0.7)
+
+    def test_weights_of_samples_count_and_the_prior_is_saved(self, tmp_path):
+        task, x = self.fitted()
+        task.fit(x, np.array([0] * 7 + [1] * 2 + [2]), sample_weight=np.array([0.0] * 7 + [1, 1, 2]), verbose=0)
+        task.save(tmp_path / "task.keras")
+        loaded = keras.saving.load_model(tmp_path / "task.keras")
+        with pytest.warns(UserWarning, match="the prior"):
+            nothing = loaded.classify({})
+        assert list(nothing["probabilities"].values()) == pytest.approx([0.0, 0.5, 0.5], abs=1e-6)
+
+    def test_shares_of_several_labels(self):
+        task, x = self.fitted(multi_label=True)
+        task.fit(x, np.array([[1, 0, 0]] * 6 + [[1, 1, 0]] * 4, "float32"), verbose=0)
+        with pytest.warns(UserWarning, match="the prior"):
+            nothing = task.classify({})
+        assert list(nothing["probabilities"].values()) == pytest.approx([1.0, 0.4, 0.0], abs=1e-6)
+
+    def test_evaluating_teaches_nothing(self):
+        task, x = self.fitted()
+        task.evaluate(x, np.zeros(10, int), verbose=0)
+        with pytest.warns(UserWarning, match="the prior"):
+            assert task.classify({})["probabilities"]["a"] == pytest.approx(1 / 3)
+
+
 class TestInputs:
     def test_flags_left_out_mean_present(self):
         task = classifier(optional=("text", "image"))

@@ -207,6 +207,43 @@ class TestControls:
             )
 
 
+class TestContributions:
+    def table(self, rule, **options):
+        keras.utils.set_random_seed(0)
+        task = make_task(NAMES)
+        x, y = world(512, 0, rule)
+        task.fit(x, y, verbose=0, **FIT)
+        return ev.contributions(task, world(300, 1, rule), **options)
+
+    def test_what_only_both_tell_is_shared(self):
+        table = self.table(xor)
+        first, second = table
+        assert [first["modality"], second["modality"]] == list(NAMES)
+        for row in table:
+            assert row["contribution"] == pytest.approx(0.25, abs=0.04)
+            assert row["alone"] == pytest.approx(0.5, abs=0.08)
+            assert row["without"] == pytest.approx(0.5, abs=0.08)
+
+    def test_what_one_tells_is_its_own(self):
+        first, second = self.table(first_only, repeats=1)
+        assert first["contribution"] == pytest.approx(0.5, abs=0.06)
+        assert abs(second["contribution"]) < 0.05
+        assert first["alone"] > 0.95
+
+    def test_sorted_data_are_mixed_across_classes(self):
+        """Samples of one class side by side must not stand in for one another."""
+        x, y = world(200, 0, first_only)
+        order = np.argsort(y)
+        moved = mm.evaluation.shuffling.moved(make_task(NAMES), {n: v[order] for n, v in x.items()}, NAMES, 0)
+        same = np.sign(moved["features_left"][:, 0]) == np.sign(x["features_left"][order, 0])
+        assert 0.35 < same.mean() < 0.65
+
+    @pytest.mark.parametrize("options", [{"score": "mae"}, {"repeats": 0}], ids=str)
+    def test_bad_arguments(self, options):
+        with pytest.raises(ValueError, match="takes a measure that is better the higher"):
+            ev.contributions(make_task(NAMES), world(4, 0, xor), **options)
+
+
 def test_compare_orders_fusions_and_tells_their_cost():
     """An average of what both say cannot tell whether they differ; without a hidden layer gates can hardly."""
 

@@ -88,6 +88,31 @@ class TestClassification:
             ev.classification_report(LABELS, ODDS, ["a", "b"])
 
 
+class TestConfusionPicture:
+    def test_shows_shares_or_counts(self):
+        confusion = np.array([[3, 1], [0, 0]])
+        figure = ev.plot_confusion(confusion, ["cat", "dog"])
+        assert [text.get_text() for text in figure.axes[0].texts] == ["75", "25", "0", "0"]
+        assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["cat", "dog"]
+        counts = ev.plot_confusion(confusion, normalize=False)
+        assert [text.get_text() for text in counts.axes[0].texts] == ["3", "1", "0", "0"]
+
+    def test_many_classes_have_no_numbers(self):
+        assert not ev.plot_confusion(np.eye(40, dtype=int)).axes[0].texts
+
+    @pytest.mark.parametrize(
+        ("confusion", "classes", "message"),
+        [
+            ([[1, 2, 3], [1, 2, 3]], None, "must be counts"),
+            ([[0.5, 0.5], [0, 1]], None, "must be counts"),
+            ([[1, 2], [3, 4]], ["a"], "`classes` needs 2 names. Received: 1"),
+        ],
+    )
+    def test_bad_arguments(self, confusion, classes, message):
+        with pytest.raises(ValueError, match=message):
+            ev.plot_confusion(confusion, classes)
+
+
 class TestRegression:
     def test_by_hand(self):
         report = ev.regression_report([1, 2, 3, 4], [1, 3, 2, 4])

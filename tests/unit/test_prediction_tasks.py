@@ -101,6 +101,16 @@ class TestRegressor:
         assert task.estimate([record, record]) == [answer, answer]
         assert task.predict(task.prepare(record), verbose=0)["label"].shape == ((1,) if dim is None else (1, 2))
 
+    def test_weights_of_samples_count(self):
+        task = mm.models.MultimodalRegressor(encoders(), mm.layers.ConcatFusion())
+        task.compile()
+        x, y = {key: floats(4, 3, seed=2) for key in encoders()}, np.array([1.0, 2.0, 3.0, 4.0])
+        error = (array(task(x)["label"]) - y) ** 2
+        for weights in ([1.0, 0, 0, 0], [0, 0, 2.0, 1.0]):
+            found = task.evaluate(x, y, sample_weight=np.array(weights), verbose=0, return_dict=True)
+            assert found["loss"] == pytest.approx(np.average(error, weights=weights), abs=1e-4)
+            assert found["mae"] == pytest.approx(np.average(error**0.5, weights=weights), abs=1e-4)
+
     def test_bounds_hold(self):
         task = mm.models.MultimodalRegressor(encoders(), mm.layers.ConcatFusion(), low=-3, high=3)
         task.get_layer("label").set_weights([100 * floats(6, 1), floats(1)])

@@ -31,6 +31,14 @@ def test_code_runs(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "parcels.keras").exists()
 
 
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_pages_run(page, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
+        exec(compile(block, page.name, "exec"), names)
+
+
 def _write_photos(folder):
     pil = pytest.importorskip("PIL.Image")
     rng = np.random.default_rng(0)
@@ -55,7 +63,7 @@ def test_tables_are_current():
 
 
 def test_links_lead_somewhere():
-    for document in (*ROOT.glob("*.md"), *ROOT.glob("*/README.md")):
+    for document in (*ROOT.glob("*.md"), *ROOT.glob("*/README.md"), *ROOT.glob("docs/*.md")):
         for target in re.findall(r"\]\((?!http)([^)#]+)\)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name} links to {target}"
 
