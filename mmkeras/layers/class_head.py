@@ -70,10 +70,10 @@ class ClassHead(Head):
         """Names of the classes, their numbers where they have none."""
         return list(range(self.classes)) if isinstance(self.classes, int) else self.classes
 
-    def default_loss(self):
+    def default_loss(self, reduction="sum_over_batch_size"):
         if self.multi_label:
-            return keras.losses.BinaryCrossentropy(reduction="mean_with_sample_weight")
-        return keras.losses.SparseCategoricalCrossentropy(reduction="mean_with_sample_weight")
+            return keras.losses.BinaryCrossentropy(reduction=reduction)
+        return keras.losses.SparseCategoricalCrossentropy(reduction=reduction)
 
     def default_metrics(self):
         if self.multi_label:

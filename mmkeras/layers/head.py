@@ -18,8 +18,13 @@ class Head(keras.layers.Layer):
         """Lowest and highest label that can be learned, None where any number can."""
         return None
 
-    def default_loss(self):
-        """Return the loss of `compile()`. Samples of weight 0 do not count in its mean."""
+    def default_loss(self, reduction="sum_over_batch_size"):
+        """Return the loss of `compile()`.
+
+        Args:
+            reduction: Keras' own, or `"mean_with_sample_weight"` where samples or steps of weight 0 stand for nothing
+                at all, such as padding.
+        """
         raise NotImplementedError(f"{type(self).__name__} must define `default_loss`.")
 
     def default_metrics(self):

@@ -52,8 +52,8 @@ class NumberHead(Head):
     def compute_output_shape(self, x_shape):
         return tuple(x_shape[:-1]) if self.dim is None else (*x_shape[:-1], self.dim)
 
-    def default_loss(self):
-        return keras.losses.MeanSquaredError(reduction="mean_with_sample_weight")
+    def default_loss(self, reduction="sum_over_batch_size"):
+        return keras.losses.MeanSquaredError(reduction=reduction)
 
     def default_metrics(self):
         return [keras.metrics.MeanAbsoluteError(name="mae")]

@@ -19,7 +19,7 @@ class StepwiseFusion(Fusion):
     Call arguments:
         encodings: list or dict of tensors (batch, time, dim), of one length, or (batch, dim).
         presence: list or dict of boolean tensors (batch,), or None.
-        return_weights: whether to return the weights of the fusion too, each (batch, time, ...).
+        return_weights: whether to return the weights of the fusion too, each (batch, time, dim) or (batch, time, 1).
 
     Output shape: (batch, time, dim), with a mask: a step counts where it does in any modality.
 
@@ -49,7 +49,9 @@ class StepwiseFusion(Fusion):
         if not self.fusion.built:
             self.fusion.build(self.restore([(None, shape[-1]) for shape in shapes]))
 
-    def fuse(self, encodings, presence, masks, training):
+    def call(self, encodings, presence=None, encodings_mask=None, mask=None, training=None, return_weights=False):
+        masks = mask if encodings_mask is None else encodings_mask
+        encodings, presence, _ = self.arrange(encodings, presence, masks)
         series = next(x for x in encodings if len(x.shape) == 3)
         length = keras.ops.shape(series)[1]
         # (batch, time, dim) -> (batch * time, dim)
@@ -58,11 +60,17 @@ class StepwiseFusion(Fusion):
             for x in encodings
         ]
         flags = [None if flag is None else keras.ops.repeat(flag, length, axis=0) for flag in presence]
-        fused, weights = self.fusion.fuse(*self.fusion.arrange(*map(self.restore, (steps, flags)), None), training)
+        steps = self.restore(steps)
+        flags = None if all(flag is None for flag in flags) else self.restore(flags)
+        fused = self.fusion(steps, presence=flags, training=training)
         fused = keras.ops.mean(fused, axis=1) if len(fused.shape) == 3 else fused
         fused = keras.ops.cast(fused, self.compute_dtype)  # The fusion may have a dtype policy of its own.
-        unfolded = [self._unfold(x, length) for x in weights or []]
-        return self._unfold(fused, length), unfolded or None
+        if not return_weights:
+            return self._unfold(fused, length)
+        _, weights = self.fusion(steps, presence=flags, training=training, return_weights=True)
+        # They may be the same for all rows, and come once.
+        rows = keras.ops.zeros_like(fused[:, :1])
+        return self._unfold(fused, length), keras.tree.map_structure(lambda x: self._unfold(x + rows, length), weights)
 
     def compute_mask(self, encodings, previous_mask=None):
         encodings, _, masks = self.arrange(encodings, None, previous_mask)

@@ -37,6 +37,8 @@ class FusionTask(Task):
 
     # Whether -1 and NaN stand for labels that are not known.
     _labels_may_miss = False
+    # Where a weight of 0 stands for padding, it is "mean_with_sample_weight".
+    _reduction = "sum_over_batch_size"
 
     def __init__(
         self,
@@ -121,7 +123,7 @@ class FusionTask(Task):
         self._own_loss = isinstance(loss, str) and loss == "auto"
 
     def default_loss(self):
-        return self._of_heads(lambda head: head.default_loss())
+        return self._of_heads(lambda head: head.default_loss(self._reduction))
 
     def default_metrics(self):
         return self._of_heads(lambda head: head.default_metrics())
@@ -198,7 +200,7 @@ class FusionTask(Task):
         y, _ = self.targets(x, y)
         y, y_pred = self._with_axis(y, y_pred)
         return sum(
-            head.default_loss()(y[name], y_pred[name], sample_weight=weights[name])
+            head.default_loss("mean_with_sample_weight")(y[name], y_pred[name], sample_weight=weights[name])
             for name, head in self._heads.items()
         )
 

@@ -47,6 +47,7 @@ class MultiTask(FusionTask):
     """
 
     _labels_may_miss = True
+    _reduction = "mean_with_sample_weight"
 
     def __init__(
         self,
@@ -109,7 +110,7 @@ class MultiTask(FusionTask):
         self._loss_of = {name: _as_loss(own) for name, own in losses.items()}
 
     def default_loss(self):
-        return {name: head.default_loss() for name, head in self.heads.items()}
+        return {name: head.default_loss(self._reduction) for name, head in self.heads.items()}
 
     def default_metrics(self):
         return {name: head.default_metrics() for name, head in self.heads.items()}

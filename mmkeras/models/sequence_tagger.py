@@ -60,6 +60,8 @@ class SequenceTagger(FusionTask):
         Poria et al. 2017, Context-Dependent Sentiment Analysis in User-Generated Videos.
     """
 
+    _reduction = "mean_with_sample_weight"
+
     def __init__(
         self,
         encoders,

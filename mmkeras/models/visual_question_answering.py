@@ -44,6 +44,8 @@ class VisualQuestionAnswering(FusionTask):
         Perez et al. 2018, FiLM: Visual Reasoning with a General Conditioning Layer.
     """
 
+    _reduction = "mean_with_sample_weight"
+
     def __init__(
         self,
         encoders,

@@ -244,7 +244,7 @@ LAYERS = {
         _SERIES,
         _fuse,
         masked=("text", "face"),
-        weights=2 + 1 + 15 + 2,
+        weights=2 * 2 + 1 + 15 + 2,
     ),
     "TokenPooling": LayerCase(lambda: L.TokenPooling("last"), _TOKENS, masked=("tokens",)),
     "TokenPooling/avg": LayerCase(L.TokenPooling, _TOKENS, masked=("tokens",)),

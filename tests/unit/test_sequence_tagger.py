@@ -6,7 +6,7 @@ import pytest
 
 import mmkeras as mm
 from tests.conformance.backend import array
-from tests.conformance.cases import floats, pixels
+from tests.conformance.cases import FUSIONS, floats, pixels
 
 
 def make(fusion=None, **options):
@@ -37,6 +37,14 @@ def test_stepwise_fusion_is_the_fusion_at_each_step():
         at = {"text": tensors["text"][:, step], "audio": tensors["audio"][:, step], "speaker": tensors["speaker"]}
         np.testing.assert_allclose(array(fused)[:, step], array(inner(at, presence=presence)), atol=1e-6)
     assert (array(gates["audio"])[1] == 0).all()
+
+
+@pytest.mark.parametrize("fusion", FUSIONS.values(), ids=FUSIONS)
+def test_every_fusion_works_at_each_step(fusion):
+    task = make(fusion(), optional=())
+    p = array(task(series())["label"])
+    assert p.shape == (3, 6, 2)
+    assert np.abs(p[0] - p[0, :1]).max() > 1e-6
 
 
 def test_smoothing_equals_the_formula():

@@ -87,7 +87,7 @@ class TestGroups:
         task = make()
         task.compile()
         x = {"image": pictures(2), "question_token_ids": questions(2, 3, 5)}
-        with pytest.raises(ValueError, match=r"numbers in 0..2: row 1 holds .*Received: 1 such rows of 2"):
+        with pytest.raises(ValueError, match=r"numbers in 0..2: row 1 of 'answer' holds .*Received: 1 such rows of 2"):
             task.fit(x, np.array([[0, 1, 2], [3, 0, 0]]), verbose=0)
 
     def test_only_questions_come_in_groups(self):
