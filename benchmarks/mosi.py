@@ -3,16 +3,22 @@
 python benchmarks/mosi.py --data mosi --seeds 5 --record
 python benchmarks/mosi.py --data mosi --test DIR --seeds 10
 
-The features of the text come from a network that was fitted to the labels of the train part. On any split within it
-they score 99 % and can choose nothing, so the recipe is fixed, and was found on folds by video in which they are
-replaced: each fold gets text features (`surrogate`) from a small network fitted to its own train part, as the real ones
-were to theirs. What such features teach is to trust them; how far neighbours agree must be built in
-(`SeriesSmoothing`): there a recurrent layer finds less. Tried on these folds, two seeds: recurrent, convolutional and
-attention contexts, noise in place of text, three shares of smoothing, 10 to 30 epochs, four fusions.
+The features of text and video come from networks that were fitted to the labels of the train part: on folds of it by
+video, text alone scores 99 % and video alone 83 %, while linear models score 75.7 and 51.5 % on the test part (README
+of the set). No split of the train part can choose anything with them, so the recipe is fixed, and was found on folds in
+which both are replaced (`surrogate`). Each fold gets text features from a small network fitted to its own train part,
+as the real ones were to theirs, and video features of some other video, to which those of the fold's train part add a
+trace of their label. Audio stays as it is: it is honest, and at chance.
+
+What such features teach is to trust them. How far neighbours agree must be built in (`SeriesSmoothing`), and so must
+how little audio and video are worth (`WeightedFusion`). Tried on such folds, with 2 to 4 seeds: recurrent,
+convolutional and attention contexts and noise in place of text (69 to 70 %, text alone), seven shares of smoothing (70
+to 72 %), 5 to 30 epochs; of all three modalities together, concatenation 71.1 %, a gate 69.7 %, slower encoders of
+audio and video 71.5 %, fixed weights 71.6 %, text alone 71.6 %.
 
 With `--test` the recipe trains on all of the train part, on the features as given, and reports on `mosi_test.npz`.
-Without, the same folds are reported: with surrogates, and for audio and video as given. Accuracy and weighted F1 of
-utterances, for each set of modalities; and for a model that was given all, what is left when some are absent.
+Without, the folds with surrogates are reported. Accuracy and weighted F1 of utterances, for each set of modalities; and
+for a model that was given all, what is left when some are absent.
 """
 
 import itertools
@@ -26,10 +32,14 @@ import mmkeras as mm
 
 SIZES = {"features_text": 100, "features_audio": 73, "features_video": 100}
 NUM_FOLDS = 5
-BATCH, EPOCHS, LEARNING_RATE, WEIGHT_DECAY = 8, 15, 2e-3, 1e-3
-DIM, DROPOUT = 32, 0.5
+BATCH, EPOCHS, LEARNING_RATE, WEIGHT_DECAY = 8, 10, 2e-3, 1e-3
+DIM, DROPOUT = 32, 0.7
+# How much each modality counts, whatever training makes of it.
+SHARES = {"features_text": 8, "features_audio": 1, "features_video": 1}
 # Share of modalities that modality dropout takes away in training.
 MODALITY_DROPOUT = 0.3
+# How far apart the labels are in the surrogates of video features, in deviations: video alone learns them to 94 %.
+TRACE = 2.0
 GOAL = 0.785
 
 
@@ -42,8 +52,11 @@ def trained(records, modalities, seed, *, optional=False, modality_dropout_rate=
         optional=modalities if optional else (),
     ).adapt(records)
     task = mm.models.SequenceTagger(
-        {name: mm.encoders.features((None, SIZES[name]), DIM, dropout_rate=DROPOUT) for name in modalities},
-        mm.layers.ConcatFusion() if len(modalities) > 1 else None,
+        {
+            name: mm.encoders.features((None, SIZES[name]), DIM, dropout_rate=DROPOUT, normalize=False)
+            for name in modalities
+        },
+        mm.layers.WeightedFusion({name: SHARES[name] for name in modalities}) if len(modalities) > 1 else None,
         classes=2,
         context=mm.layers.SeriesSmoothing(near=1.0, whole=1.0, width=3.0),
         optional=modalities if optional else (),
@@ -57,7 +70,7 @@ def trained(records, modalities, seed, *, optional=False, modality_dropout_rate=
 
 
 def surrogate(records, rows, seed):
-    """The videos with text features from a network fitted to the labels of those in `rows`, to 99 % and more."""
+    """The videos with features of text and video that know the labels of those in `rows` and of no others."""
     keras.utils.set_random_seed(seed)
     sentences = lambda videos: [  # noqa: E731
         {"text": text, "label": int(label)}
@@ -81,10 +94,18 @@ def surrogate(records, rows, seed):
         if network.fit(data, verbose=0) and network.evaluate(data, verbose=0, return_dict=True)["accuracy"] >= 0.99:
             break
     hidden = keras.Model(network.inputs, network.get_layer("hidden").output)
-    videos = [
-        {**video, "features_text": hidden.predict(pre([{"text": text} for text in video["text"]]), verbose=0)}
-        for video in records
-    ]
+    rng = np.random.default_rng(seed)
+    every = np.concatenate([video["features_video"] for video in records])
+    scaled = [(video["features_video"] - every.mean(axis=0)) / (every.std(axis=0) + 1e-6) for video in records]
+    trace = rng.normal(size=every.shape[1])
+    trace *= TRACE / np.linalg.norm(trace)
+    videos = []
+    for row, (video, other) in enumerate(zip(records, rng.permutation(len(records)), strict=True)):
+        seen = np.resize(scaled[other], video["features_video"].shape)
+        if row in rows:
+            seen = seen + (2 * video["label"][:, None] - 1) * trace
+        said = hidden.predict(pre([{"text": text} for text in video["text"]]), verbose=0)
+        videos.append({**video, "features_text": said, "features_video": seen})
     return videos
 
 
@@ -97,9 +118,9 @@ def folds(records):
 
 
 def sets_of_modalities(names, full):
-    """All sets, or those that answer whether fusion helps: each alone, the two honest ones, all."""
+    """All sets, or those that answer whether fusion helps: each alone, and all."""
     every = [set_ for count in range(1, len(names) + 1) for set_ in itertools.combinations(names, count)]
-    return every if full else [set_ for set_ in every if len(set_) != 2 or set_ == names[1:]]
+    return every if full else [set_ for set_ in every if len(set_) != 2]
 
 
 def measured(train, test, seed, full):
@@ -180,7 +201,7 @@ def main():
                 goal,
             )
         )
-    where = "test part" if arguments.test else f"{NUM_FOLDS} folds by video, surrogate text features"
+    where = "test part" if arguments.test else f"{NUM_FOLDS} folds by video, surrogate features of text and video"
     common.show(
         f"CMU-MOSI, {where}, seeds: {arguments.seeds}", ("trained on", "accuracy", "deviation", "F1", "goal"), rows
     )

@@ -4,6 +4,7 @@ Encoders read one value per row. A task therefore folds (batch, group, ...) into
 unfolds what comes out, so that a picture is encoded once for all its captions.
 """
 
+import numpy as np
 from keras import ops
 
 
@@ -28,6 +29,16 @@ def unfold(outputs, groups):
 def repeat_rows(x, count):
     """Each row `count` times, side by side: rows for the folded form."""
     return ops.repeat(x, count, axis=0)
+
+
+def constant_rows(like, shape, value, dtype):
+    """A constant with one row per sample of `like`: an array if that is one, a tensor otherwise."""
+    if isinstance(like, np.ndarray):
+        return np.full((len(like), *shape), value, dtype=dtype)
+    first = like[(slice(None), *[0] * (len(like.shape) - 1))]
+    ones = ops.ones_like(first, dtype=dtype if dtype != "bool" else "int32")
+    rows = ops.reshape(ones, (-1, *[1] * len(shape))) * ops.full((1, *shape), int(value), dtype=ones.dtype)
+    return ops.cast(ops.reshape(rows, (-1, *shape)), dtype)
 
 
 def _sizes(x, start):

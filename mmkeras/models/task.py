@@ -7,7 +7,8 @@ import keras
 import numpy as np
 
 from mmkeras.keys import PRESENT, prepared_key, presence_key
-from mmkeras.models.groups import fold, repeat_rows, unfold
+from mmkeras.models.groups import constant_rows, fold, repeat_rows, unfold
+from mmkeras.models.learning import let_learn, what_learns
 from mmkeras.preprocessing.preprocessor import Preprocessor
 
 # Height, width or length that stands in for an absent modality when nothing says how large it would be.
@@ -228,20 +229,15 @@ class Task(keras.Model):
             "encoders": names,
             "optional": list(self.optional),
             "preprocessor": keras.saving.serialize_keras_object(self.preprocessor),
-            # Not arguments, but state a task must not lose: what is frozen, what learns beside it, what it computes in.
-            "lora": [
-                [index, layer.lora_rank, layer.lora_alpha]
-                for index, layer in enumerate(self._flatten_layers())
-                if getattr(layer, "lora_enabled", False)
-            ],
-            "frozen_weights": [index for index, weight in enumerate(self.weights) if not weight.trainable],
+            # Not arguments, but state a task must not lose: what it computes in, and what learns.
             "dtype": keras.saving.serialize_keras_object(self._policy),
+            "learning": what_learns(self),
         }
 
     @classmethod
     def from_config(cls, config):
         config = copy.deepcopy(config)
-        frozen, lora = config.pop("frozen_weights", None), config.pop("lora", ())
+        learning = config.pop("learning", None)
         policy = keras.config.dtype_policy()
         keras.config.set_dtype_policy(keras.saving.deserialize_keras_object(config.pop("dtype", policy)))
         try:
@@ -252,13 +248,8 @@ class Task(keras.Model):
             task = cls(encoders, **{key: _deserialized(value) for key, value in config.items()})
         finally:
             keras.config.set_dtype_policy(policy)
-        layers = list(task._flatten_layers())
-        for index, rank, alpha in lora:
-            if not layers[index].lora_enabled:  # A layer inside another one, whose config does not tell.
-                layers[index].enable_lora(rank, lora_alpha=alpha)
-        if frozen is not None:
-            for index, weight in enumerate(task.weights):
-                weight.trainable = index not in frozen
+        if learning is not None:
+            let_learn(task, **learning)
         return task
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
@@ -302,10 +293,10 @@ class Task(keras.Model):
         for tensor in self.inputs:
             modality = tensor.name.removesuffix(PRESENT)
             if tensor.name.endswith(PRESENT) and (modality in absent or tensor.name not in given):
-                given[tensor.name] = _constant(like, (), modality not in absent, "bool")
+                given[tensor.name] = constant_rows(like, (), modality not in absent, "bool")
             elif tensor.name not in given:
                 shape = tuple(size or _FILLER_SIZE for size in tensor.shape[1:])
-                given[tensor.name] = _constant(like, shape, 0, tensor.dtype)
+                given[tensor.name] = constant_rows(like, shape, 0, tensor.dtype)
         groups = {}
         for tensor in self.inputs:
             if len(given[tensor.name].shape) == len(tensor.shape) + 1:
@@ -389,16 +380,6 @@ class Task(keras.Model):
                 f"Received: shape {shape}"
             )
         return np.stack(filled).astype(tensor.dtype)
-
-
-def _constant(like, shape, value, dtype):
-    """A constant with one row per sample of `like`: an array if that is one, a tensor otherwise."""
-    if isinstance(like, np.ndarray):
-        return np.full((len(like), *shape), value, dtype=dtype)
-    first = like[(slice(None), *[0] * (len(like.shape) - 1))]
-    ones = keras.ops.ones_like(first, dtype=dtype if dtype != "bool" else "int32")
-    rows = keras.ops.reshape(ones, (-1, *[1] * len(shape))) * keras.ops.full((1, *shape), int(value), dtype=ones.dtype)
-    return keras.ops.cast(keras.ops.reshape(rows, (-1, *shape)), dtype)
 
 
 def _product(own, given):
