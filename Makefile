@@ -7,7 +7,7 @@ JAX_VENV := .venv-jax
 BIN := $(VENV)/bin
 TEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: help demo test test-all test-jax lint coverage wheel bench-layers bench-toy bench-pipeline bench-retrieval bench-spoken-digits bench-flickr8k-retrieval bench-micro-batches bench-easy-vqa bench-gpu tables clean
+.PHONY: help demo test test-all test-jax lint coverage wheel bench-layers bench-toy bench-pipeline bench-retrieval bench-spoken-digits bench-flickr8k-retrieval bench-micro-batches bench-easy-vqa bench-mosi bench-avdigits bench-fsdd bench-esc10 bench-eeg bench-gpu tables clean
 
 help:  ## Say what there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -62,6 +62,21 @@ bench-micro-batches: $(VENV)/ready  ## Measure the memory of large contrastive b
 
 bench-easy-vqa: $(VENV)/ready  ## Score answers about coloured shapes: make bench-easy-vqa DATA=easy-VQA
 	$(BIN)/python benchmarks/easy_vqa.py --data $(DATA) --seeds 3 --record
+
+bench-mosi: $(VENV)/ready  ## Score the sentiment of utterances: make bench-mosi DATA=mosi
+	$(BIN)/python benchmarks/mosi.py --data $(DATA) --seeds 3 --record
+
+bench-avdigits: $(VENV)/ready  ## Score weak pictures fused with noisy speech: make bench-avdigits DATA=folder-of-mnist-fsdd-and-avdigits
+	$(BIN)/python benchmarks/avdigits.py --data $(DATA) --seeds 3 --record
+
+bench-fsdd: $(VENV)/ready  ## Score spoken digits by known and unknown voices: make bench-fsdd DATA=fsdd
+	$(BIN)/python benchmarks/fsdd.py --data $(DATA) --record
+
+bench-esc10: $(VENV)/ready  ## Score ten environmental sounds, cross-validated: make bench-esc10 DATA=ESC-10
+	$(BIN)/python benchmarks/esc10.py --data $(DATA) --seeds 3 --record
+
+bench-eeg: $(VENV)/ready  ## Score eyes open or closed, and fists, by EEG: make bench-eeg DATA=eegmmi_s001
+	$(BIN)/python benchmarks/eeg.py --data $(DATA) --seeds 3 --record
 
 tables: $(VENV)/ready  ## Fill the tables of the READMEs from benchmarks/results
 	$(BIN)/python benchmarks/tables.py

@@ -141,6 +141,48 @@ def objectives():
     return table(header, rows) + "\n\n" + note
 
 
+def classification():
+    """Scores of classifiers and taggers on research sets, those that were recorded."""
+    rows = []
+    for name, title, key, beside in (
+        ("easy_vqa", "easy-VQA, answers", "test_accuracy", {"from the question alone": "question_only"}),
+        (
+            "mosi",
+            "CMU-MOSI, utterances, folds with surrogate features",
+            "folds_accuracy",
+            {"text alone": "folds_text_accuracy"},
+        ),
+        (
+            "avdigits",
+            "AV digits, weak pictures and speech at 0 dB",
+            "test_accuracy",
+            {
+                "audio alone": "test_audio_only_accuracy",
+                "picture alone": "test_image_only_accuracy",
+                "late average": "test_late_average_accuracy",
+            },
+        ),
+        ("fsdd", "spoken digits, known voices", "test_accuracy", {}),
+        (
+            "fsdd",
+            "spoken digits, voices unknown to training",
+            "loso_accuracy",
+            {"the four that chose nothing": "loso_accuracy_unseen"},
+        ),
+        ("esc10", "ESC-10, folds 1 to 4", "test_accuracy", {"one window": "test_one_window_accuracy"}),
+        ("eeg", "EEG, eyes open or closed", "test_eyes_accuracy", {"band power": "eyes_band_power_accuracy"}),
+        ("eeg", "EEG, left or right fist", "test_fist_accuracy", {}),
+    ):
+        if not (RESULTS / f"{name}.json").exists():
+            continue
+        found, command = recorded(name)
+        spread = found.get(f"{key}_std")
+        score = f"{100 * found[key]:.1f}" + ("" if spread is None else f" ± {100 * spread:.1f}")
+        controls = ", ".join(f"{title} {100 * found[key]:.1f}" for title, key in beside.items())
+        rows.append((title, score, controls, found["seeds"], f"`{command}`"))
+    return table(("set", "accuracy, %", "beside it", "seeds", "made by"), rows)
+
+
 def filled(text):
     """README text with every table between its markers made anew."""
     for name, make in (
@@ -150,6 +192,7 @@ def filled(text):
         ("pipeline", pipeline),
         ("retrieval", retrieval),
         ("objectives", objectives),
+        ("classification", classification),
     ):
         block = re.compile(rf"<!-- {name} -->.*?<!-- /{name} -->", re.DOTALL)
         text = block.sub(lambda _, name=name, make=make: f"<!-- {name} -->\n{make()}\n<!-- /{name} -->", text)

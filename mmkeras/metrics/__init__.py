@@ -1,5 +1,6 @@
 """Metrics for `compile` and for tasks, on `keras.ops`."""
 
 from mmkeras.metrics.recall_at_k import RecallAtK
+from mmkeras.metrics.soft_accuracy import SoftAccuracy
 
-__all__ = ["RecallAtK"]
+__all__ = ["RecallAtK", "SoftAccuracy"]

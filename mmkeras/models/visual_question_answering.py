@@ -3,6 +3,7 @@
 import keras
 
 from mmkeras.layers import ClassHead, FiLMFusion
+from mmkeras.metrics import SoftAccuracy
 from mmkeras.models.fusion_task import FusionTask
 
 
@@ -19,6 +20,9 @@ class VisualQuestionAnswering(FusionTask):
         encoders: dict of encoders: `question`, and what it asks about, `image` as a rule.
         fusion: a fusion layer; None takes `FiLMFusion("question")`.
         answers: list of answers in the order of their numbers, such as `preprocessor["answer"].classes`.
+        soft: whether targets say how far each answer holds, (batch, answers), because people disagree: then the
+            probabilities are one of its own for each answer (sigmoid), and the metric is `mm.metrics.SoftAccuracy`.
+            `mm.preprocessing.Label(votes=3)` makes such targets of the answers of ten people.
         hidden_dim: size of a hidden layer before the probabilities; None for none.
         dropout_rate: share of what the probabilities are made of dropped in training.
         optional: modalities that may be absent.
@@ -52,6 +56,7 @@ class VisualQuestionAnswering(FusionTask):
         fusion=None,
         *,
         answers,
+        soft=False,
         hidden_dim=None,
         dropout_rate=0.0,
         optional=(),
@@ -67,7 +72,7 @@ class VisualQuestionAnswering(FusionTask):
                 "`encoders` must be a dict with 'question' and what the question is about, such as 'image'. "
                 f"Received: encoders={encoders}"
             )
-        head = ClassHead(answers, name="answer")
+        head = ClassHead(answers, multi_label=soft, name="answer")
         fusion = FiLMFusion("question", name="fusion") if fusion is None else fusion
         super().__init__(
             encoders,
@@ -82,6 +87,10 @@ class VisualQuestionAnswering(FusionTask):
             **kwargs,
         )
         self.answers = answers
+        self.soft = soft
+
+    def default_metrics(self):
+        return [SoftAccuracy(name="accuracy")] if self.soft else super().default_metrics()
 
     def answer(self, image, question):
         """Answer one question or several.
@@ -106,4 +115,4 @@ class VisualQuestionAnswering(FusionTask):
         return given[0] if isinstance(question, str) else given
 
     def get_config(self):
-        return {**super().get_config(), "answers": self.answers}
+        return {**super().get_config(), "answers": self.answers, "soft": self.soft}

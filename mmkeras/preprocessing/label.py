@@ -1,5 +1,6 @@
 """Labels: from class names or numbers to the targets of a task."""
 
+import collections
 import math
 from typing import Any
 
@@ -20,6 +21,7 @@ class Label(Part):
     | one class | a class | int32 index () |
     | a class for each step | list or array of classes (time,) | int32 (time,) |
     | `multi_label=True` | list or set of classes; zeros and ones as a float or bool array (class,) | float32 (class,) |
+    | `votes=3` | list of the classes that several people named | float32 (class,), `min(1, people / 3)` |
     | `regression=True` | a number or an array of numbers | float32, same shape |
 
     Classes are strings, integers or bools, also as NumPy scalars; 2.0 counts as 2, as tables with gaps give it. An
@@ -31,6 +33,10 @@ class Label(Part):
             learn them in `adapt`, in alphabetical or numeric order.
         multi_label: whether a sample has any number of classes, none included.
         regression: whether labels are numbers to be predicted.
+        votes: how many of several people, or all where there are fewer, must name a class for it to hold fully; None
+            for labels that are sure. What they name beside the classes does not count, so that a list of the frequent ones
+            will do (the answers of VQA v2: `votes=3, most_frequent=3000`).
+        most_frequent: with `votes`, how many classes `adapt` keeps; None for all.
         may_miss: whether a sample may lack this label (None, NaN or no such key).
 
     Attributes:
@@ -43,13 +49,27 @@ class Label(Part):
     (['cat', 'dog'], 1)
     >>> label.names([1, 0])
     ['dog', 'cat']
+    >>> Label(["no", "yes"], votes=4).read(["yes"] * 8 + ["no", "maybe"]).tolist()
+    [0.25, 1.0]
     >>> Label(["cat", "dog", "owl"], multi_label=True).read(["owl", "cat"]).tolist()
     [1.0, 0.0, 1.0]
     """
 
     kind = None
 
-    def __init__(self, classes=None, *, multi_label=False, regression=False, may_miss=False):
+    def __init__(
+        self, classes=None, *, multi_label=False, regression=False, votes=None, most_frequent=None, may_miss=False
+    ):
+        if votes is not None and (votes < 1 or multi_label or regression):
+            raise ValueError(
+                "`votes` must be a positive integer, without `multi_label` and `regression`. "
+                f"Received: votes={votes}, multi_label={multi_label}, regression={regression}"
+            )
+        if most_frequent is not None and (votes is None or classes is not None or most_frequent < 1):
+            raise ValueError(
+                "`most_frequent` must be a positive integer, with `votes` and without `classes`. "
+                f"Received: most_frequent={most_frequent}, votes={votes}"
+            )
         if regression and (multi_label or classes is not None):
             raise ValueError(
                 "With `regression=True` labels are numbers: leave `classes` and `multi_label` out. Received: "
@@ -58,8 +78,11 @@ class Label(Part):
         self.classes = None if classes is None else _check_classes(classes)
         self.multi_label = bool(multi_label)
         self.regression = bool(regression)
+        self.votes = votes
+        self.most_frequent = most_frequent
         self.may_miss = bool(may_miss)
-        self.dtype = "float32" if multi_label or regression else "int32"
+        self._by_class = self.multi_label or votes is not None
+        self.dtype = "float32" if self._by_class or regression else "int32"
         self.storage_dtype = self.dtype
         self._learned = False
         self._index = None
@@ -75,7 +98,7 @@ class Label(Part):
 
     @property
     def shape(self):
-        return (self.num_classes,) if self.multi_label and self.classes is not None else ()
+        return (self.num_classes,) if self._by_class and self.classes is not None else ()
 
     def adapt(self, values):
         if not self.needs_adapting:
@@ -83,7 +106,7 @@ class Label(Part):
             raise ValueError(f"This Label {known}: there is nothing to learn. Received: {self!r}")
         if isinstance(values, (str, bytes)):
             raise ValueError(f"`adapt` takes a collection of labels. Received: one string, {values!r}")
-        found = set()
+        found = collections.Counter()
         for row, value in enumerate(values):
             if self.may_miss and _is_missing(value):
                 continue
@@ -99,18 +122,20 @@ class Label(Part):
                 "Classes must be all text or all numbers. Received: "
                 f"{sorted(found, key=lambda value: (isinstance(value, str), value))[:_SHOWN]}"
             )
-        self.classes = sorted(found)
+        self.classes = sorted(sorted(found, key=lambda name: (-found[name], name))[: self.most_frequent])
         self._learned = True
         self._index = None
         return self
 
     def read(self, value, rng=None):
         if self.may_miss and _is_missing(value):
-            if self.multi_label or self.regression:
+            if self._by_class or self.regression:
                 return np.full(self.shape, np.nan, "float32")
             return np.array(-1, "int32")
         if self.regression:
             return _numbers(value)
+        if self.votes is not None:
+            return self._voted(self._classes_of(value))
         if self.multi_label:
             hot = isinstance(value, np.ndarray) and value.dtype.kind in "bf"
             return self._hot(value) if hot else self._many_hot(self._classes_of(value))
@@ -160,6 +185,8 @@ class Label(Part):
             "classes": self.classes,
             "multi_label": self.multi_label,
             "regression": self.regression,
+            "votes": self.votes,
+            "most_frequent": self.most_frequent,
             "may_miss": self.may_miss,
         }
 
@@ -200,6 +227,15 @@ class Label(Part):
         hot = np.zeros(self.num_classes, "float32")
         hot[[self._number(name) for name in names]] = 1.0
         return hot
+
+    def _voted(self, names):
+        if not names:
+            raise ValueError("at least one person must have named a class. Received: an empty list")
+        shares, numbers = np.zeros(self.num_classes, "float32"), self._numbers()
+        for name, count in collections.Counter(names).items():
+            if name in numbers:
+                shares[numbers[name]] = min(1.0, count / min(self.votes, len(names)))
+        return shares
 
     def _hot(self, value):
         if value.shape != (self.num_classes,) or not np.isin(value, (0, 1)).all():

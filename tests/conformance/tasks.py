@@ -295,6 +295,14 @@ TASKS = {
         # Encoders, null embedding, two modulated layers, norm, hidden layer, head.
         3 + 4 + 1 + 2 * 8 + 2 + 2 + 2,
     ),
+    "VisualQuestionAnswering/soft": TaskCase(
+        lambda: mm.models.VisualQuestionAnswering(
+            {"image": _image(), "question": mm.encoders.lstm(20, 8, embedding_dim=6)}, answers=["yes", "no"], soft=True
+        ),
+        {"image": pixels(), "question_token_ids": sentences()},
+        np.array([[1, 0.3], [0, 1], [0.6, 0.6]], "float32"),
+        3 + 4 + 2 * 8 + 2 + 2,
+    ),
     "JointEmbedding": TaskCase(
         _joint,
         {"image": pixels(), "token_ids": sentences(), "audio": clip(240), "audio_present": FLAGS},

@@ -161,3 +161,38 @@ class TestRaw:
 def test_bad_arguments(encoders, answers, message):
     with pytest.raises(ValueError, match=message):
         mm.models.VisualQuestionAnswering(encoders, answers=answers)
+
+
+def test_answers_of_several_people(tmp_path):
+    """By share: three of ten make an answer right; what is in no list counts nowhere."""
+    people = [["red"] * 7 + ["pink"] * 3, ["red"] * 9 + ["a rose"], ["blue"] * 2 + ["red"] * 8]
+    label = mm.preprocessing.Label(votes=3, most_frequent=3).adapt(people)
+    assert label.classes == ["blue", "pink", "red"]
+    np.testing.assert_allclose(label.read(people[0]), [0, 1, 1])
+    np.testing.assert_allclose(label.read(people[1]), [0, 0, 1])
+    np.testing.assert_allclose(label.read(people[2]), [2 / 3, 0, 1])
+    np.testing.assert_allclose(label.read("pink"), [0, 1, 0])
+    task = mm.models.VisualQuestionAnswering(
+        {"features": mm.encoders.features((4,)), "question": mm.encoders.lstm(20, 8, pooling="last")},
+        answers=label.classes,
+        soft=True,
+    )
+    task.compile()
+    x = {"features": np.ones((1, 4)), "question_token_ids": np.ones((1, 3, 5), "int32")}
+    y, weight = np.stack([label.read(row) for row in people])[None], np.array([[1.0, 1.0, 0.0]])
+    logs = task.evaluate(x, y, sample_weight=weight, verbose=0, return_dict=True)
+    p = array(task(x)["answer"])[0, :2].astype("float64")
+    t = y[0, :2]
+    assert logs["loss"] == pytest.approx(-(t * np.log(p) + (1 - t) * np.log(1 - p)).mean(), abs=1e-5)
+    assert logs["accuracy"] == pytest.approx(t[[0, 1], p.argmax(axis=1)].mean(), abs=1e-6)
+    task.fit(x, y, sample_weight=weight, verbose=0)
+    task.save(tmp_path / "task.keras")
+    keras.saving.load_model(tmp_path / "task.keras").fit(x, y, verbose=0)
+
+
+@pytest.mark.parametrize(
+    "options", [{"votes": 0}, {"votes": 3, "multi_label": True}, {"most_frequent": 3}, {"votes": 3, "most_frequent": 0}]
+)
+def test_bad_votes(options):
+    with pytest.raises(ValueError, match="must be a positive integer"):
+        mm.preprocessing.Label(**options)
