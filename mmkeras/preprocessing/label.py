@@ -34,8 +34,8 @@ class Label(Part):
         multi_label: whether a sample has any number of classes, none included.
         regression: whether labels are numbers to be predicted.
         votes: how many of several people, or all where there are fewer, must name a class for it to hold fully; None
-            for labels that are sure. What they name beside the classes does not count, so that a list of the frequent ones
-            will do (the answers of VQA v2: `votes=3, most_frequent=3000`).
+            for labels that are sure. What they name beside the classes does not count, so that a list of the frequent
+            ones will do (the answers of VQA v2: `votes=3, most_frequent=3000`).
         most_frequent: with `votes`, how many classes `adapt` keeps; None for all.
         may_miss: whether a sample may lack this label (None, NaN or no such key).
 
