@@ -76,8 +76,8 @@ def contributions(
             away = [name for name in modalities if name not in kept]
             scores = []
             for repeat in range(repeats if away else 1):
-                mixed = moved(task, x, away, seed + repeat)
-                found = predict_all(task, (mixed, y, weight), output=output, batch_size=batch_size)
+                change = _instead(moved(task, x, away, seed + repeat))
+                found = predict_all(task, (x, y, weight), output=output, change=change, batch_size=batch_size)
                 scores.append(score_of(found, score))
             worth[frozenset(kept)] = float(np.mean(scores))
     everything = frozenset(modalities)
@@ -93,6 +93,19 @@ def contributions(
     measure = score if isinstance(score, str) else getattr(score, "__name__", "score")
     title = f"{task.name}: {measure} {worth[everything]:.3f} with all, {worth[frozenset()]:.3f} with none"
     return Table(rows, title)
+
+
+def _instead(mixed):
+    """A change of batches, one after the other, to the rows of other inputs."""
+    done = 0
+
+    def change(x, _):
+        nonlocal done
+        rows = slice(done, done + len(next(iter(x.values()))))
+        done = rows.stop
+        return {name: values[rows] for name, values in mixed.items()}
+
+    return change
 
 
 def _shapley(worth, name, everything):

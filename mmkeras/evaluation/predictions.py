@@ -58,11 +58,10 @@ def predict_all(
     rng = np.random.default_rng(seed)
     targets, outputs, weights = [], [], []
     for x, y, weight in batches(task, data, batch_size):
-        x = x if change is None else change(dict(x), rng)
-        answered = task.predict_on_batch(x)
+        answered = task.predict_on_batch(x if change is None else change(dict(x), rng))
         name = _output_name(answered, output)
         if isinstance(task, FusionTask):
-            # Steps of padding and labels that are not known have no weight.
+            # Steps of padding and labels that are not known have no weight, whatever the change makes of them.
             own = task.weights_of_samples(x, y, weight)[name]
             weight = None if own is None else keras.ops.convert_to_numpy(own)
         made = keras.ops.convert_to_numpy(answered[name])

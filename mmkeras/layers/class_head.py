@@ -82,11 +82,15 @@ class ClassHead(Head):
 
     def known(self, labels):
         if self.multi_label:
+            return keras.ops.logical_not(keras.ops.any(keras.ops.isnan(keras.ops.cast(labels, "float32")), axis=-1))
+        if self._are_shares(labels):
             return keras.ops.logical_not(keras.ops.any(keras.ops.isnan(labels), axis=-1))
         return labels >= 0
 
     def as_outputs(self, labels):
-        return labels if self.multi_label else keras.ops.one_hot(keras.ops.cast(labels, "int32"), self._num_classes)
+        if self.multi_label or self._are_shares(labels):
+            return labels
+        return keras.ops.one_hot(keras.ops.cast(labels, "int32"), self._num_classes)
 
     @property
     def start(self):
@@ -104,6 +108,11 @@ class ClassHead(Head):
                 answer = {"label": max(by_class, key=by_class.get)}
             answers.append({**answer, "probabilities": by_class})
         return answers
+
+    def _are_shares(self, labels):
+        """Whether labels are ones and zeros already, for a loss of the user's own."""
+        float_like = keras.backend.is_float_dtype(keras.backend.standardize_dtype(labels.dtype))
+        return float_like and len(labels.shape) > 1 and labels.shape[-1] == self._num_classes
 
     def get_config(self):
         return {

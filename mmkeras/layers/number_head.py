@@ -59,7 +59,7 @@ class NumberHead(Head):
         return [keras.metrics.MeanAbsoluteError(name="mae")]
 
     def known(self, labels):
-        there = keras.ops.logical_not(keras.ops.isnan(labels))
+        there = keras.ops.logical_not(keras.ops.isnan(keras.ops.cast(labels, "float32")))
         return there if self.dim is None else keras.ops.all(there, axis=-1)
 
     @property

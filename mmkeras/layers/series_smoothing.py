@@ -53,9 +53,11 @@ class SeriesSmoothing(keras.layers.Layer):
         weights = weights / keras.ops.maximum(keras.ops.sum(weights, axis=-1, keepdims=True), 1e-9)
         mean = there / keras.ops.maximum(keras.ops.sum(there, axis=1, keepdims=True), 1.0)
         kernel = self.near * weights + self.whole * mean[:, None, :]  # (batch, time, time)
+        # A step without neighbours, and without a series, is left as it is.
+        share = 1.0 + keras.ops.sum(kernel, axis=-1, keepdims=True)
         # What stands in the padding is multiplied by zero, and must not be infinite.
         x = keras.ops.where(there[..., None] > 0, x, 0.0)
-        return keras.ops.cast((x + keras.ops.matmul(kernel, x)) / (1.0 + self.near + self.whole), dtype)
+        return keras.ops.cast((x + keras.ops.matmul(kernel, x)) / share, dtype)
 
     def compute_mask(self, x, previous_mask=None):
         return previous_mask

@@ -8,6 +8,7 @@ import numpy as np
 from mmkeras.keys import presence_key
 from mmkeras.layers import GatedFusion, MatchRows, NumberHead, OrPrior, StepwiseFusion, pooling_layer
 from mmkeras.models.branches import check_encoders, check_fusion, encode_modalities
+from mmkeras.models.groups import spread_product, where_known
 from mmkeras.models.task import Task
 from mmkeras.preprocessing.preprocessor import Preprocessor
 
@@ -122,6 +123,14 @@ class FusionTask(Task):
         super().compile(optimizer, loss, metrics, **kwargs)
         self._own_loss = isinstance(loss, str) and loss == "auto"
 
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        return config and {**config, "own_loss": self._own_loss}
+
+    def compile_from_config(self, config):
+        super().compile_from_config({key: value for key, value in config.items() if key != "own_loss"})
+        self._own_loss = config["own_loss"]
+
     def default_loss(self):
         return self._of_heads(lambda head: head.default_loss(self._reduction))
 
@@ -129,6 +138,12 @@ class FusionTask(Task):
         return self._of_heads(lambda head: head.default_metrics())
 
     def fit(self, x=None, y=None, *args, **kwargs):
+        several = self._grouped is not None or any(len(x.shape) > 2 for x in self.outputs)
+        if kwargs.get("class_weight") and several:
+            raise ValueError(
+                "Keras weighs one class per sample, and here a sample has several labels: give each its weight, "
+                "sample_weight=np.vectorize(weights.get)(labels). Received: class_weight"
+            )
         # A loss of the user's own may know what to do with any label.
         for name, head in self._heads.items():
             labels = y.get(name) if isinstance(y, dict) else y
@@ -137,7 +152,12 @@ class FusionTask(Task):
         return super().fit(x, y, *args, **kwargs)
 
     def targets(self, x, y):
-        return (y if y is None or isinstance(y, dict) else {next(iter(self._heads)): y}), None
+        y = y if y is None or isinstance(y, dict) else {next(iter(self._heads)): y}
+        if y is None or self._grouped is None:
+            return y, None
+        # In the shape of the labels, so that the weight of a sample is that of all in its group.
+        known = {name: self._heads[name].known(keras.ops.convert_to_tensor(label)) for name, label in y.items()}
+        return y, {name: keras.ops.ones_like(there, dtype="float32") for name, there in known.items()}
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         if training:
@@ -178,11 +198,10 @@ class FusionTask(Task):
             if name not in y:
                 continue
             head, labels, weight = self._heads[name], keras.ops.convert_to_tensor(y[name]), weights[name]
-            counted = keras.ops.ones_like(head.known(labels), dtype="float32")
-            if weight is not None:
-                axes = len(counted.shape) - len(weight.shape)
-                counted *= keras.ops.reshape(weight, (*keras.ops.shape(weight), *[1] * axes))
-            prior.learn(head.as_outputs(labels), counted)
+            known = head.known(labels)
+            counted = keras.ops.cast(known, "float32")
+            counted = counted if weight is None else spread_product(counted, weight)
+            prior.learn(head.as_outputs(where_known(labels, known)), counted)
 
     def heads_loss(self, x, y, y_pred, sample_weight=None):
         """Sum of the heads' own losses, apart from what training tracks and weighs.

@@ -41,6 +41,19 @@ def constant_rows(like, shape, value, dtype):
     return ops.cast(ops.reshape(rows, (-1, *shape)), dtype)
 
 
+def spread_product(own, given):
+    """Weights of labels times those of samples: the weight of a sample counts for each of its labels."""
+    axes = len(own.shape) - len(given.shape)
+    given = given[..., 0] if axes < 0 else given
+    return own * ops.reshape(ops.cast(given, own.dtype), (*ops.shape(given), *[1] * max(0, axes)))
+
+
+def where_known(labels, known):
+    """Labels, zero where they are not known."""
+    axes = len(labels.shape) - len(known.shape)
+    return ops.where(ops.reshape(known, (*ops.shape(known), *[1] * axes)), labels, ops.zeros_like(labels))
+
+
 def _sizes(x, start):
     """Sizes of the axes of `x` from `start` on, as numbers where they are known."""
     return [ops.shape(x)[axis] if x.shape[axis] is None else x.shape[axis] for axis in range(start, len(x.shape))]

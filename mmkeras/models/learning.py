@@ -1,5 +1,7 @@
 """Which weights of a task learn, as its config holds it."""
 
+import keras
+
 
 def what_learns(task):
     """Numbers of the weights that are frozen, and the layers with thin matrices beside their own (LoRA).
@@ -24,3 +26,16 @@ def let_learn(task, frozen, lora):
             layers[index].enable_lora(rank, lora_alpha=alpha)
     for index, weight in enumerate(task.weights):
         weight.trainable = index not in frozen
+
+
+def revive_lora(task):
+    """Let thin matrices that a file brought back learn again.
+
+    Keras adds their product to the matrix it saves and loads both as zeros, where neither has a gradient.
+    """
+    for layer in task._flatten_layers():
+        if not getattr(layer, "lora_enabled", False):
+            continue
+        first = layer.lora_embeddings_a if isinstance(layer, keras.layers.Embedding) else layer.lora_kernel_a
+        if not keras.ops.any(first.value != 0):
+            first.assign(keras.initializers.HeUniform()(first.shape, dtype=first.dtype))

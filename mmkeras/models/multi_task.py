@@ -2,8 +2,9 @@
 
 import keras
 
-from mmkeras.layers import Head
+from mmkeras.layers import ClassHead, Head
 from mmkeras.models.fusion_task import FusionTask
+from mmkeras.models.groups import where_known
 from mmkeras.models.loss_weights import LossWeights
 
 
@@ -126,10 +127,12 @@ class MultiTask(FusionTask):
         labels, weights = {}, {}
         for name, head in self.heads.items():
             label = keras.ops.convert_to_tensor(y[name])
+            # One label each, also where they stand in a column.
+            counted = isinstance(head, ClassHead) and not head.multi_label
+            if len(label.shape) > len(self.output[name].shape) - counted and label.shape[-1] == 1:
+                label = label[..., 0]
             known = head.known(label)
-            axes = len(label.shape) - len(known.shape)
-            there = keras.ops.reshape(known, (*keras.ops.shape(known), *[1] * axes))
-            labels[name] = keras.ops.where(there, label, keras.ops.zeros_like(label))
+            labels[name] = where_known(label, known)
             weights[name] = keras.ops.cast(known, "float32")
         return labels, weights
 

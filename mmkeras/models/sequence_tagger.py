@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from mmkeras import ops
+from mmkeras.keys import presence_key
 from mmkeras.layers import ClassHead
 from mmkeras.models.fusion_task import FusionTask
 
@@ -124,6 +125,7 @@ class SequenceTagger(FusionTask):
         for record in [records] if one else records:
             # One at a time: series differ in length.
             x = self.prepare(record)
+            self.notes_on(x)
             there = np.asarray(keras.ops.convert_to_numpy(self._steps(x)))[0]
             outputs = keras.ops.convert_to_numpy(self.predict_on_batch(x)["label"])[0]
             tagged.append(self.head("label").answers(outputs[there]))
@@ -131,7 +133,14 @@ class SequenceTagger(FusionTask):
 
     def _steps(self, x):
         """Which steps are no padding: those that hold something in any modality."""
-        there = [ops.trailing_mask(keras.ops.convert_to_tensor(x[key])) for key in self._series if key in x]
+        there = []
+        for key in self._series:
+            if key not in x:
+                continue
+            steps = ops.trailing_mask(keras.ops.convert_to_tensor(x[key]))
+            flag = x.get(presence_key(self.modality_of(key)))
+            # What stands in an empty slot is no step.
+            there.append(steps if flag is None else keras.ops.logical_and(steps, ops.broadcast_flag(flag, steps)))
         return keras.ops.any(keras.ops.stack(_evened(there), axis=0), axis=0)
 
     def _complete(self, inputs):
@@ -139,6 +148,10 @@ class SequenceTagger(FusionTask):
         given, groups = super()._complete(inputs)
         if not isinstance(inputs, dict):
             return given, groups
+        given = [
+            x[:, :1] if tensor.name in self._series and tensor.name not in inputs else x
+            for x, tensor in zip(given, self.inputs, strict=True)
+        ]
         places = [place for place, tensor in enumerate(self.inputs) if tensor.name in self._series]
         for place, series in zip(places, _evened([given[place] for place in places]), strict=True):
             given[place] = series
@@ -178,7 +191,9 @@ def _evened(series):
     """Arrays or tensors (batch, time, ...) at the length of the longest, zeros at the end."""
     if len({x.shape[1] for x in series}) == 1 and series[0].shape[1] is not None:
         return series
-    longest = functools.reduce(keras.ops.maximum, [keras.ops.shape(x)[1] for x in series])
+    lengths = [keras.ops.shape(x)[1] for x in series]
+    known = all(isinstance(length, int) for length in lengths)
+    longest = max(lengths) if known else functools.reduce(keras.ops.maximum, lengths)
     return [
         keras.ops.concatenate(
             [x, keras.ops.zeros((keras.ops.shape(x)[0], longest - keras.ops.shape(x)[1], *x.shape[2:]), dtype=x.dtype)],

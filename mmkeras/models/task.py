@@ -7,8 +7,8 @@ import keras
 import numpy as np
 
 from mmkeras.keys import PRESENT, prepared_key, presence_key
-from mmkeras.models.groups import constant_rows, fold, repeat_rows, unfold
-from mmkeras.models.learning import let_learn, what_learns
+from mmkeras.models.groups import constant_rows, fold, repeat_rows, spread_product, unfold
+from mmkeras.models.learning import let_learn, revive_lora, what_learns
 from mmkeras.preprocessing.preprocessor import Preprocessor
 
 # Height, width or length that stands in for an absent modality when nothing says how large it would be.
@@ -68,10 +68,15 @@ class Task(keras.Model):
                 kwargs["weighted_metrics"] = self.default_metrics() if loss == "auto" else ["accuracy"]
         if step is not None and keras.backend.backend() == "tensorflow":
             kwargs["jit_compile"] = False  # XLA takes no loops of unknown length there.
+        self._compile_metrics = None  # Keras keeps those of the last time where there are none now.
         super().compile(
             optimizer=optimizer, loss=self.default_loss() if loss == "auto" else loss, metrics=metrics, **kwargs
         )
         self._step = step
+
+    def make_train_function(self, force=False):
+        revive_lora(self)
+        return super().make_train_function(force=force)
 
     def train_step(self, *arguments):
         # Keras gives the batch, on JAX the state before it.
@@ -318,10 +323,11 @@ class Task(keras.Model):
         if sample_weight is None:
             return y, own_weight
         if not isinstance(own_weight, dict):
-            return y, _product(own_weight, sample_weight)
+            return y, spread_product(own_weight, sample_weight)
         given = sample_weight if isinstance(sample_weight, dict) else dict.fromkeys(own_weight, sample_weight)
         return y, {
-            name: _product(own, given[name]) if given.get(name) is not None else own for name, own in own_weight.items()
+            name: spread_product(own, given[name]) if given.get(name) is not None else own
+            for name, own in own_weight.items()
         }
 
     def _keys_of(self, modality):
@@ -380,12 +386,6 @@ class Task(keras.Model):
                 f"Received: shape {shape}"
             )
         return np.stack(filled).astype(tensor.dtype)
-
-
-def _product(own, given):
-    """Weights of the task times those of the user: the weight of a sample counts for each of its steps."""
-    axes = len(own.shape) - len(given.shape)
-    return own * keras.ops.reshape(keras.ops.cast(given, own.dtype), (*keras.ops.shape(given), *[1] * axes))
 
 
 def _deserialized(value):

@@ -65,9 +65,9 @@ class Label(Part):
                 "`votes` must be a positive integer, without `multi_label` and `regression`. "
                 f"Received: votes={votes}, multi_label={multi_label}, regression={regression}"
             )
-        if most_frequent is not None and (votes is None or classes is not None or most_frequent < 1):
+        if most_frequent is not None and (votes is None or most_frequent < 1):
             raise ValueError(
-                "`most_frequent` must be a positive integer, with `votes` and without `classes`. "
+                "`most_frequent` must be a positive integer, with `votes`. "
                 f"Received: most_frequent={most_frequent}, votes={votes}"
             )
         if regression and (multi_label or classes is not None):

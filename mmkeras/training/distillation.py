@@ -4,8 +4,9 @@ from typing import final
 
 import keras
 
-from mmkeras.layers import ClassHead
+from mmkeras.layers import ClassHead, NumberHead
 from mmkeras.models.fusion_task import FusionTask
+from mmkeras.models.groups import spread_product
 from mmkeras.training.step import Step
 
 
@@ -100,7 +101,8 @@ class Distillation(Step):
         teacher, student = (keras.ops.cast(x, "float32") for x in (teacher, student))
         if not isinstance(head, ClassHead):
             squared = keras.ops.square(teacher - student)
-            return squared if head.dim is None else keras.ops.mean(squared, axis=-1)
+            alone = isinstance(head, NumberHead) and head.dim is None
+            return squared if alone else keras.ops.mean(squared, axis=-1)
         t, s = self._softened(head, teacher), self._softened(head, student)
         each = keras.ops.exp(t) * (t - s)
         if head.multi_label:
@@ -124,5 +126,5 @@ class Distillation(Step):
 def _mean(values, weights):
     if weights is None:
         return keras.ops.mean(values)
-    weights = keras.ops.broadcast_to(keras.ops.cast(weights, values.dtype), keras.ops.shape(values))
+    weights = spread_product(keras.ops.ones_like(values), weights)
     return keras.ops.sum(values * weights) / keras.ops.maximum(keras.ops.sum(weights), 1e-6)

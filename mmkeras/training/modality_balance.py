@@ -1,5 +1,6 @@
 """No modality learns at the cost of another."""
 
+import functools
 import numbers
 from typing import final
 
@@ -77,14 +78,17 @@ class ModalityBalance(Step):
         cut = lambda leaf: None if leaf is None else keras.ops.convert_to_tensor(leaf)[: self.rows]  # noqa: E731
         x = {name: cut(leaf) for name, leaf in x.items()}
         y, weight = (keras.tree.map_structure(cut, part) for part in (y, weight))
-        scores, names = {}, {tensor.name for tensor in task.inputs}
+        losses, names = {}, {tensor.name for tensor in task.inputs}
         for name in task.encoders:
             moved = {
                 key: keras.ops.roll(leaf, 1, axis=0) if key in names and task.modality_of(key) != name else leaf
                 for key, leaf in x.items()
             }
             y_pred = task(moved, training=False)
-            scores[name] = keras.ops.exp(-keras.ops.stop_gradient(task.heads_loss(moved, y, y_pred, weight)))
+            losses[name] = keras.ops.stop_gradient(task.heads_loss(x, y, y_pred, weight))
+        # The same ratios, and none of them lost where losses are large.
+        least = functools.reduce(keras.ops.minimum, losses.values())
+        scores = {name: keras.ops.exp(least - loss) for name, loss in losses.items()}
         rates = {}
         for name, score in scores.items():
             others = [other for key, other in scores.items() if key != name]

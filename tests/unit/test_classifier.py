@@ -131,6 +131,23 @@ class TestNothing:
             nothing = task.classify({})
         assert list(nothing["probabilities"].values()) == pytest.approx([1.0, 0.4, 0.0], abs=1e-6)
 
+    @pytest.mark.parametrize(
+        ("loss", "labels", "expected"),
+        [
+            ("categorical_crossentropy", np.eye(3)[[2] * 10], [0, 0, 1]),
+            (keras.losses.SparseCategoricalCrossentropy(ignore_class=-1), np.array([2] * 5 + [-1] * 5), [0, 0, 1]),
+            ("auto", np.array([0] * 5 + [1] * 5)[:, None], [0.5, 0.5, 0]),
+        ],
+        ids=["ones and zeros", "unknown", "column"],
+    )
+    def test_labels_in_the_form_of_ones_own_loss(self, loss, labels, expected):
+        task, x = self.fitted()
+        task.compile(loss=loss, metrics=None)
+        task.fit(x, labels, verbose=0)
+        with pytest.warns(UserWarning, match="the prior"):
+            nothing = task.classify({})
+        assert list(nothing["probabilities"].values()) == pytest.approx(expected, abs=1e-6)
+
     def test_evaluating_teaches_nothing(self):
         task, x = self.fitted()
         task.evaluate(x, np.zeros(10, int), verbose=0)

@@ -106,6 +106,19 @@ def test_labels_that_are_not_known_teach_nothing():
         np.testing.assert_array_equal(array(weight.value), old)
 
 
+def test_whole_numbers_and_columns_are_labels_too():
+    """Integers as tables give them, and one label per row in a column."""
+    task = make()
+    task.compile()
+    y = {"kind": Y["kind"], "size": np.array([3, 4, 5, 6]), "tags": Y["tags"].astype(int)}
+    columns = {**y, "kind": y["kind"][:, None], "size": y["size"][:, None]}
+    assert np.isfinite(task.fit(X, y, batch_size=3, verbose=0).history["loss"]).all()
+    one = task.evaluate(X, y, sample_weight=np.ones(4), verbose=0, return_dict=True)
+    task.compile()
+    other = task.evaluate(X, columns, sample_weight=np.ones((4, 1)), verbose=0, return_dict=True)
+    assert one == pytest.approx(other, abs=1e-6)
+
+
 def test_losses_of_ones_own_and_weights_of_samples():
     task = make()
     task.compile(

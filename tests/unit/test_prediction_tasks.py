@@ -101,6 +101,16 @@ class TestRegressor:
         assert task.estimate([record, record]) == [answer, answer]
         assert task.predict(task.prepare(record), verbose=0)["label"].shape == ((1,) if dim is None else (1, 2))
 
+    def test_a_loaded_task_checks_labels_too(self, tmp_path):
+        task = mm.models.MultimodalRegressor(encoders(), mm.layers.ConcatFusion())
+        task.compile()
+        x = {key: floats(4, 3) for key in encoders()}
+        task.fit(x, np.arange(4), verbose=0)
+        task.save(tmp_path / "task.keras")
+        loaded = keras.saving.load_model(tmp_path / "task.keras")
+        with pytest.raises(ValueError, match=r"row 1 of 'label' holds .*nan"):
+            loaded.fit(x, np.array([1.0, np.nan, 2.0, 3.0]), verbose=0)
+
     def test_weights_of_samples_count(self):
         task = mm.models.MultimodalRegressor(encoders(), mm.layers.ConcatFusion())
         task.compile()

@@ -47,6 +47,11 @@ def test_every_fusion_works_at_each_step(fusion):
     assert np.abs(p[0] - p[0, :1]).max() > 1e-6
 
 
+def test_a_step_alone_is_left_as_it_is():
+    alone = array(mm.layers.SeriesSmoothing(whole=0.0)(np.full((1, 1, 1), 6.0, "float32")))
+    assert alone.ravel() == pytest.approx([6.0])
+
+
 def test_smoothing_equals_the_formula():
     x, mask = floats(2, 6, 3), np.array([[True] * 6, [True] * 4 + [False] * 2])
     made = array(mm.layers.SeriesSmoothing(0.5, 2.0, width=1.5)(x, mask=mask))
@@ -100,6 +105,46 @@ def test_an_absent_modality_never_matters():
     filled = {**x, "features_audio": x["features_audio"].copy()}
     filled["features_audio"][[0, 2]] = np.nan
     np.testing.assert_array_equal(array(task({**x, **flags})["label"]), array(task({**filled, **flags})["label"]))
+
+
+@pytest.mark.parametrize("steps", [5, 40])
+def test_a_series_that_is_left_out_leaves_the_others_their_length(steps):
+    task = make()
+    x = {"features_text": floats(2, steps, 3)}
+    assert array(task.predict_on_batch(x)["label"]).shape == (2, steps, 2)
+    task.compile()
+    task.fit(x, np.ones((2, steps), int), verbose=0)
+
+
+def test_what_stands_in_an_empty_slot_is_no_step():
+    task, x = make(), series()
+    task.compile()
+    y = np.array([[0, 1, 1, 0, 1, 0]] * 3)
+    flags = {"features_audio_present": np.zeros(3, bool)}
+    filled = {**x, "features_audio": np.full_like(x["features_audio"], np.nan), **flags}
+    empty = {**x, "features_audio": np.zeros_like(x["features_audio"]), **flags}
+    one, other = (task.evaluate(inputs, y, verbose=0, return_dict=True) for inputs in (filled, empty))
+    assert one == other
+
+
+def test_contributions_count_the_steps_of_the_samples_themselves():
+    """All labels are one class: whatever is mixed, a task that says so is right."""
+    task, x = make(optional=()), series(rows=8)
+    for values in x.values():
+        values[::2, 1:] = 0
+    label = task.get_layer("label")
+    label.set_weights([np.zeros_like(label.get_weights()[0]), np.array([-5.0, 5.0])])
+    there = np.abs(x["features_text"]).sum(axis=-1) > 0
+    table = mm.evaluation.contributions(task, (x, there.astype(int)), repeats=2, batch_size=3)
+    for row in table:
+        assert (row["contribution"], row["alone"], row["without"]) == (0.0, 1.0, 1.0)
+
+
+def test_weights_of_classes_are_refused_where_keras_would_take_the_time_for_classes():
+    task = make()
+    task.compile()
+    with pytest.raises(ValueError, match="a sample has several labels"):
+        task.fit(series(), np.ones((3, 6), int), class_weight={0: 1.0, 1: 2.0}, verbose=0)
 
 
 def test_a_vector_counts_at_every_step():

@@ -52,6 +52,16 @@ class TestModalityBalance:
         # The easy one leads at first, and is the one that is slowed down.
         assert history["rate_features_easy"][0] < history["rate_features_hard"][0]
 
+    def test_large_losses_are_told_apart(self):
+        """Numbers in their own units: squares of tens, of which exp(-loss) is nothing."""
+        x, y = world(64, 0)
+        encoders = {name: mm.encoders.features((values.shape[1],), 16, normalize=False) for name, values in x.items()}
+        task = mm.models.MultimodalRegressor(encoders, mm.layers.ConcatFusion())
+        x["features_hard"] = np.random.default_rng(1).normal(size=x["features_hard"].shape).astype("float32")
+        task.compile(keras.optimizers.Adam(0.05), step=T.ModalityBalance(rows=64))
+        history = task.fit(x, (40 + 20 * y).astype("float32"), batch_size=64, epochs=60, verbose=0).history
+        assert min(history["rate_features_easy"]) < 0.5
+
     def test_no_strength_is_keras_own_step(self):
         x, y = world(64, 0)
         outcomes = []

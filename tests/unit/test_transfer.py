@@ -173,7 +173,9 @@ class TestLora:
         loaded = keras.saving.load_model(tmp_path / "task.keras")
         np.testing.assert_allclose(array(loaded(x)["label"]), after, atol=1e-5)
         assert len(loaded.trainable_weights) == len(task.trainable_weights)
-        loaded.fit(x, np.array([0, 1, 1]), verbose=0)
+        loaded.fit(x, np.array([0, 1, 1]), epochs=2, verbose=0)
+        assert np.abs(array(loaded(x)["label"]) - after).max() > 1e-4
+        assert all(np.abs(array(w.value)).max() > 0 for w in loaded.trainable_weights if "lora" in w.path)
 
     def test_twice_or_where_there_is_nothing(self):
         encoder = self.task().encoders["text"]

@@ -172,6 +172,9 @@ def test_answers_of_several_people(tmp_path):
     np.testing.assert_allclose(label.read(people[1]), [0, 0, 1])
     np.testing.assert_allclose(label.read(people[2]), [2 / 3, 0, 1])
     np.testing.assert_allclose(label.read("pink"), [0, 1, 0])
+    again = mm.preprocessing.Label.from_config(label.get_config())
+    assert again.classes == label.classes
+    np.testing.assert_allclose(again.read(people[2]), label.read(people[2]))
     task = mm.models.VisualQuestionAnswering(
         {"features": mm.encoders.features((4,)), "question": mm.encoders.lstm(20, 8, pooling="last")},
         answers=label.classes,
@@ -188,6 +191,19 @@ def test_answers_of_several_people(tmp_path):
     task.fit(x, y, sample_weight=weight, verbose=0)
     task.save(tmp_path / "task.keras")
     keras.saving.load_model(tmp_path / "task.keras").fit(x, y, verbose=0)
+
+
+def test_a_weight_of_the_picture_is_that_of_its_questions():
+    task = make()
+    task.compile()
+    x = {"image": pictures(2), "question_token_ids": questions(2, 2, 4)}
+    y, weights = np.array([[0, 1], [1, 1]]), np.array([1.0, 3.0])
+    one = task.evaluate(x, y, sample_weight=weights, verbose=0, return_dict=True)
+    task.compile()  # TensorFlow would make one graph for weights of any number of axes.
+    each = task.evaluate(x, y, sample_weight=np.repeat(weights[:, None], 2, axis=1), verbose=0, return_dict=True)
+    assert one == pytest.approx(each, abs=1e-6)
+    with pytest.raises(ValueError, match="a sample has several labels"):
+        task.fit(x, y, class_weight={0: 1.0, 1: 2.0}, verbose=0)
 
 
 @pytest.mark.parametrize(
