@@ -149,7 +149,7 @@ def classification():
         (
             "mosi",
             "CMU-MOSI, utterances, folds with surrogate features",
-            "folds_accuracy",
+            "folds_text_audio_video_accuracy",
             {"text alone": "folds_text_accuracy"},
         ),
         (
@@ -177,7 +177,8 @@ def classification():
             continue
         found, command = recorded(name)
         spread = found.get(f"{key}_std")
-        score = f"{100 * found[key]:.1f}" + ("" if spread is None else f" ± {100 * spread:.1f}")
+        digits = 2 if found[key] > 0.999 else 1
+        score = f"{100 * found[key]:.{digits}f}" + ("" if spread is None else f" ± {100 * spread:.{digits}f}")
         controls = ", ".join(f"{title} {100 * found[key]:.1f}" for title, key in beside.items())
         rows.append((title, score, controls, found["seeds"], f"`{command}`"))
     return table(("set", "accuracy, %", "beside it", "seeds", "made by"), rows)
