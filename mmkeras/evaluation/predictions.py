@@ -132,6 +132,14 @@ def batches(task: Any, data: Any, batch_size: int) -> Iterator[tuple[dict, Any, 
 def hide(x: dict, task: Any, modalities: Any) -> dict:
     """Declare modalities of a batch absent, in all samples.
 
+    Args:
+        x: dict of inputs.
+        task: a task with `optional` modalities.
+        modalities: which of them.
+
+    Returns:
+        Dict of inputs, with the flags.
+
     Example:
 
     >>> encoders = {"features_face": mm.encoders.features((3,)), "features_voice": mm.encoders.features((2,))}

@@ -26,7 +26,7 @@ def stages(model: Any) -> list[list[Any]]:
     Example:
 
     >>> [len(layers) for layers in stages(mm.encoders.vgg(2, 8, image_shape=(16, 16, 3)))]
-    [2, 2]
+    [4, 4]
     """
     found, last = [], None
     for layer, size in _leaves(model):
@@ -57,7 +57,7 @@ def freeze(model: Any, num_stages: int | None = None) -> list[str]:
     >>> encoder = mm.encoders.vgg(2, 8, image_shape=(16, 16, 3))
     >>> names = freeze(encoder, 1)
     >>> len(names), len(encoder.trainable_weights), len(encoder.weights)
-    (2, 6, 12)
+    (4, 6, 12)
     """
     return _set(_some(stages(model), num_stages, first=True), False)
 
@@ -82,7 +82,7 @@ def unfreeze(model: Any, num_stages: int | None = None, *, batch_statistics: boo
     >>> encoder = mm.encoders.vgg(2, 8, image_shape=(16, 16, 3))
     >>> names = freeze(encoder) and unfreeze(encoder, 1)
     >>> len(names), len(encoder.trainable_weights)
-    (2, 6)
+    (4, 6)
     """
     chosen = _some(stages(model), num_stages, first=False)
     if not batch_statistics:

@@ -228,9 +228,7 @@ LAYERS = {
     "PositionEmbedding/sine": LayerCase(lambda: L.PositionEmbedding(kind="sine"), _TOKENS, masked=("tokens",)),
     "NumberHead": LayerCase(lambda: L.NumberHead(2, low=-3, high=3), _TOKENS, masked=("tokens",), weights=2),
     "NumberHead/one": LayerCase(L.NumberHead, {"vector": floats(BATCH, 8)}, weights=2),
-    "OrPrior": LayerCase(
-        lambda: L.OrPrior(0.25), {"answers": floats(BATCH, 8), "present": FLAGS}, _pack, weights=2, passes_on=True
-    ),
+    "OrPrior": LayerCase(lambda: L.OrPrior(0.25), {"answers": floats(BATCH, 8), "present": FLAGS}, _pack, weights=2),
     "ProjectionHead": LayerCase(
         lambda: L.ProjectionHead(4, 6, pooling="max", dropout_rate=0.1), _TOKENS, masked=("tokens",), weights=4 * 2
     ),

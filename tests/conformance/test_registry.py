@@ -56,6 +56,7 @@ BASES = {
     "preprocessing.Augmentation",
     "preprocessing.Part",
     "preprocessing.Preprocessor",
+    "training.Step",
 }
 
 
