@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from mmkeras.layers import ConvBlock
+from mmkeras.layers import BackboneTokens, ConvBlock
 
 # A height, width or length that stands for one that varies: large enough for the deepest networks.
 _PROBE = 256
@@ -132,7 +132,7 @@ def add_lora(model: Any, rank: int = 4, *, alpha: float | None = None) -> list[s
     freeze(model)
     for layer in layers:
         layer.trainable = True  # `enable_lora` freezes the matrix itself.
-        layer.enable_lora(rank, **({} if alpha is None else {"lora_alpha": alpha}))
+        layer.enable_lora(rank, lora_alpha=alpha)
         for weight in layer.trainable_weights:
             weight.trainable = "lora" in weight.path
     return [layer.path for layer in layers]
@@ -143,7 +143,7 @@ def _leaves(model):
 
     It looks into models and into layers that stand for one.
     """
-    inner = {layer: getattr(layer, "network", layer) for layer in model.layers}
+    inner = {layer: layer.network if isinstance(layer, BackboneTokens) else layer for layer in model.layers}
     plain = [layer for layer in model.layers if not isinstance(inner[layer], keras.Model) and layer.weights]
     sizes = _sizes(model, plain)
     for layer in model.layers:
