@@ -80,6 +80,26 @@ def layers():
     return table(("layer, peer", "ratio", "quartiles"), rows) + f"\n\nMade by `{command}` on two cores."
 
 
+def gpu():
+    """Training on a GPU, beside PyTorch."""
+    found, command = recorded("gpu")
+    rows = [
+        (
+            f"{name}, {found[f'mode{suffix}']}",
+            f"{found[f'samples_per_second{suffix}']:,.0f}",
+            f"{found[f'share_of_peak{suffix}']:.1%}",
+            f"{found[f'device_peak_mb{suffix}']:,.0f}",
+        )
+        for name, suffix in (("mmkeras on JAX", ""), ("PyTorch", "_torch"))
+    ]
+    low, high = (found[f"ratio_vs_torch{end}"] for end in ("_low", "_high"))
+    note = (
+        f"Ratio of times {found['ratio_vs_torch']:.2f} ({low:.2f} to {high:.2f}), one {found['device']}, batch "
+        f"{found['batch']}, bfloat16, {found['parameters'] / 1e6:.1f} M weights: `{command}`."
+    )
+    return table(("side", "samples/s", "of the device's peak", "device memory, MB"), rows) + "\n\n" + note
+
+
 def pipeline():
     """Samples per second of the pipeline benchmark beside its peers."""
     found, command = recorded("pipeline")
@@ -190,6 +210,7 @@ def filled(text):
         ("demo", demo),
         ("keys", keys),
         ("layers", layers),
+        ("gpu", gpu),
         ("pipeline", pipeline),
         ("retrieval", retrieval),
         ("objectives", objectives),

@@ -9,6 +9,7 @@ from mmkeras.training.retrieval_callback import RetrievalCallback
 from mmkeras.training.step import Step
 from mmkeras.training.steps import GradientCache
 from mmkeras.training.transfer import add_lora, freeze, stages, unfreeze
+from mmkeras.training.unimodal_losses import UnimodalLosses
 
 __all__ = [
     "Distillation",
@@ -18,6 +19,7 @@ __all__ = [
     "ModalityBalance",
     "RetrievalCallback",
     "Step",
+    "UnimodalLosses",
     "add_lora",
     "class_weights",
     "freeze",

@@ -7,7 +7,7 @@ import keras
 from mmkeras.layers import ClassHead, NumberHead
 from mmkeras.models.fusion_task import FusionTask
 from mmkeras.models.groups import spread_product
-from mmkeras.training.step import Step
+from mmkeras.training.step import Step, with_loss
 
 
 @final
@@ -62,7 +62,7 @@ class Distillation(Step):
     def train(self, task, inner, *arguments):
         shared = self._shared(task)
 
-        def with_teacher(x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        def with_teacher(own, x, y, y_pred, sample_weight, training):
             labelled = own(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
             taught = keras.tree.map_structure(keras.ops.stop_gradient, dict(self.teacher(x, training=False)))
             weights = task.weights_of_samples(x, y, sample_weight)
@@ -71,13 +71,7 @@ class Distillation(Step):
             ]
             return (1.0 - self.weight) * labelled + self.weight * sum(terms)
 
-        # The loss belongs to the step, which Keras' own asks the task for.
-        own = task.compute_loss
-        task.__dict__["compute_loss"] = with_teacher
-        try:
-            return inner(*arguments)
-        finally:
-            del task.__dict__["compute_loss"]
+        return with_loss(task, with_teacher, inner, arguments)
 
     def _shared(self, task):
         if self.teacher is None:

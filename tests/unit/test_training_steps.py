@@ -158,6 +158,76 @@ class TestDistillation:
             student.train_on_batch(*world(8, 0))
 
 
+class TestUnimodalLosses:
+    def both(self, step=None, optimizer=None):
+        keras.utils.set_random_seed(1)
+        task = make("easy", "hard", hidden_dim=16, optional=("features_easy", "features_hard"))
+        task.compile(optimizer or keras.optimizers.Adam(0.01), step=step)
+        return task
+
+    def loss(self, task, x, y):
+        outputs = array(task(x)["label"]).astype("float64")
+        return -np.log(outputs[np.arange(len(y)), y])
+
+    @pytest.mark.parametrize("weights", [0.5, {"features_easy": 0.5, "features_hard": 2.0}, {"features_hard": 2.0}])
+    def test_loss_equals_the_formula(self, weights):
+        x, y = world(12, 0)
+        x["features_hard_present"] = np.arange(12) < 8
+        task = self.both(T.UnimodalLosses(weights), keras.optimizers.SGD(0.0))
+        expected = self.loss(task, x, y).mean()
+        by_name = weights if isinstance(weights, dict) else dict.fromkeys(task.encoders, weights)
+        for name, weight in by_name.items():
+            rows = slice(8 if name == "features_hard" else 12)
+            # A modality that is left out is absent.
+            expected += weight * self.loss(task, {name: x[name][rows]}, y[rows]).mean()
+        logs = task.train_on_batch(x, y, return_dict=True)
+        assert logs["loss"] == pytest.approx(expected, abs=1e-5)
+
+    def test_each_modality_answers_better_alone(self):
+        x, y = world(512, 0)
+        test, truth = world(512, 1)
+        scores = []
+        for step in (None, T.UnimodalLosses()):
+            task = self.both(step)
+            task.fit(x, y, batch_size=64, epochs=3, verbose=0)
+            assert accuracy(task, test, truth) > 0.95
+            scores.append(accuracy(task, {"features_hard": test["features_hard"]}, truth))
+        assert scores[1] > max(scores[0] + 0.04, 0.95)
+
+    def test_a_modality_that_nobody_has_costs_nothing(self):
+        x, y = world(12, 0)
+        task = self.both(T.UnimodalLosses(), keras.optimizers.SGD(0.0))
+        expected = 2 * self.loss(task, {"features_easy": x["features_easy"]}, y).mean()
+        logs = task.train_on_batch({"features_easy": x["features_easy"]}, y, return_dict=True)
+        assert logs["loss"] == pytest.approx(expected, abs=1e-5)
+
+    @pytest.mark.parametrize("weights", [-1.0, {}, {"features_easy": "much"}])
+    def test_bad_weights(self, weights):
+        with pytest.raises(ValueError, match="`weights` must be a number from 0 on"):
+            T.UnimodalLosses(weights)
+
+    def test_what_cannot_be_taken_away(self):
+        task = make("easy", "hard", optional=("features_easy",))
+        task.compile(step=T.UnimodalLosses())
+        with pytest.raises(ValueError, match="each of which may be missing: optional="):
+            task.train_on_batch(*world(8, 0))
+        with pytest.raises(ValueError, match="`weights` must name modalities of the task"):
+            self.both(T.UnimodalLosses({"features_face": 1.0})).train_on_batch(*world(8, 0))
+
+
+def test_two_steps_with_losses_of_their_own():
+    x, y = world(16, 0)
+    task = make("easy", "hard", optional=("features_easy", "features_hard"))
+    teacher = make("easy")
+    losses = []
+    for steps in ([T.UnimodalLosses(0.5), T.Distillation(teacher)], [T.Distillation(teacher)], None):
+        task.compile(keras.optimizers.SGD(0.0), step=steps)
+        losses.append(task.train_on_batch(x, y, return_dict=True)["loss"])
+        assert "compute_loss" not in vars(task)
+    assert losses[0] > losses[1] + 0.1
+    assert losses[1] != pytest.approx(losses[2], abs=1e-4)
+
+
 def test_steps_work_one_inside_the_other():
     x, y = world(64, 0)
     task = make("easy", "hard")
