@@ -84,7 +84,9 @@ def serving_key(modality: str, encoder_input: str) -> str:
             return key.serving
     for key in TABLE:
         if key.prepared == encoder_input:
-            return key.serving.replace(key.modality, modality) if key.modality in key.serving else modality + "_bytes"
+            if key.modality in key.serving:
+                return key.serving.replace(key.modality, modality)
+            return prepared if key.serving == key.prepared else modality + "_bytes"
     return modality
 
 

@@ -18,6 +18,7 @@ from mmkeras.preprocessing.augmentation import (
     Trim,
 )
 from mmkeras.preprocessing.features import Features
+from mmkeras.preprocessing.graph import Graph
 from mmkeras.preprocessing.image import Image
 from mmkeras.preprocessing.label import Label
 from mmkeras.preprocessing.part import Part
@@ -34,6 +35,7 @@ __all__ = [
     "Fade",
     "Features",
     "FrameJitter",
+    "Graph",
     "Image",
     "Label",
     "Part",

@@ -36,13 +36,13 @@ def assemble(preprocessor, parts, samples, read=None):
                 counts = np.array([[len(value)] for value in values])
                 weight = (np.arange(group_size) < counts).astype("float32")
             values = [None if value is None else _fit_group(value, group_size) for value in values]
-            column = _stack(values, (group_size, *part.shape), part.dtype)
+            column = _stack(values, part.filler_shape((group_size, *part.shape)), part.dtype)
         else:
-            column = _stack(values, part.shape, part.dtype)
+            column = _stack(values, part.filler_shape(part.shape), part.dtype)
         if part.kind is None:
             y[name] = column
             continue
-        x[preprocessor.key(name)] = column
+        x |= preprocessor.by_key(name, column)
         if name in preprocessor.optional:
             x[presence_key(name)] = np.array([value is not None for value in values])
     return x, next(iter(y.values())) if len(y) == 1 else y or None, weight
@@ -61,10 +61,13 @@ def _fit_group(value, size):
     return np.pad(value, [(0, size - len(value))] + [(0, 0)] * (value.ndim - 1))
 
 
-def _stack(values, shape, dtype):
-    """One array of prepared values, padded with zeros on the right where their lengths differ."""
+def _stack(values, filler, dtype):
+    """One array of prepared values, padded with zeros on the right where their lengths differ.
+
+    `filler` is the shape of a sample where all are missing.
+    """
     given = [value for value in values if value is not None]
-    room = np.max([value.shape for value in given], axis=0) if given else [n or 1 for n in shape]
+    room = np.max([value.shape for value in given], axis=0) if given else filler
     batch = np.zeros((len(values), *map(int, room)), dtype)
     for row, value in enumerate(values):
         if value is not None:

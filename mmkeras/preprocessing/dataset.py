@@ -173,7 +173,7 @@ class _Plan:
             there, wire = sample[modality + "?"], sample[modality]
             shape = self._sample_shape(modality, part)
             if modality in self.preprocessor.optional:
-                filler = tf.zeros([n or 1 for n in shape], part.storage_dtype)
+                filler = tf.zeros(part.filler_shape(shape), part.storage_dtype)
                 value = tf.cond(there, lambda p=part, w=wire: self._value(p, w), lambda f=filler: f)
             else:
                 value = self._value(part, wire)
@@ -285,7 +285,7 @@ class _Plan:
 
         named = {}
         for modality, part in self.preprocessor.parts.items():
-            named[self.preprocessor.key(modality)] = tf.cast(batch[modality], part.dtype)
+            named |= self.preprocessor.by_key(modality, tf.cast(batch[modality], part.dtype))
             if modality in self.preprocessor.optional:
                 named[presence_key(modality)] = batch[modality + "?"]
         if "weight" in batch:

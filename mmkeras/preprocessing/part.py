@@ -30,6 +30,8 @@ class Part(Configured):
 
     Attributes of a subclass:
         kind: name of the encoder input it feeds (`"image"`, `"token_ids"`, ...); None for a part that makes targets.
+        kinds: names of all inputs, for a part that feeds several: they lie side by side along the last axis of the
+            wire form and of the prepared array, and `by_kind` takes them apart.
         dtype: dtype of the prepared array.
         storage_dtype: dtype in which `graph` and `array` give it and caches keep it; cast to `dtype` at the end.
         shape: shape of one prepared sample, None where it varies.
@@ -43,6 +45,15 @@ class Part(Configured):
     shape = ()
     random_read = False
     needs_adapting = False
+
+    @property
+    def kinds(self):
+        return () if self.kind is None else (self.kind,)
+
+    @property
+    def raw_shapes(self):
+        """Shapes of a raw value of numbers by encoder input, None where they vary."""
+        return {self.kind: self.raw_shape}
 
     def adapt(self, values):
         """Learn from an iterable of raw values (none is None); returns the part itself."""
@@ -64,6 +75,14 @@ class Part(Configured):
     def array(self, wire):
         """What `graph` computes, in NumPy."""
         raise NotImplementedError
+
+    def by_kind(self, prepared):
+        """Dict encoder input -> its share of a prepared array or tensor, with or without a batch axis."""
+        return {self.kind: prepared}
+
+    def filler_shape(self, shape):
+        """Shape of the zeros that stand for a missing value, from a prepared shape with None where it varies."""
+        return tuple(size or 1 for size in shape)
 
 
 def require_tensorflow(what):

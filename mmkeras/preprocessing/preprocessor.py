@@ -62,12 +62,19 @@ class Preprocessor:
     @property
     def inputs(self):
         """Dict of the parts that make inputs, by prepared key."""
-        return {self.key(name): part for name, part in self.parts.items() if part.kind is not None}
+        return {prepared_key(name, kind): part for name, part in self.parts.items() for kind in part.kinds}
 
     def key(self, modality):
-        """Prepared key of a modality: `"text"` -> `"token_ids"`."""
+        """Prepared key of a modality, the first if it has several: `"text"` -> `"token_ids"`."""
         part = self[modality]
         return modality if part.kind is None else prepared_key(modality, part.kind)
+
+    def by_key(self, modality, prepared):
+        """Dict prepared key -> array or tensor, from what the part of a modality prepared."""
+        part = self[modality]
+        if part.kind is None:
+            return {modality: prepared}
+        return {prepared_key(modality, kind): value for kind, value in part.by_kind(prepared).items()}
 
     def adapt(self, records):
         """Learn vocabularies, classes and statistics; returns the Preprocessor itself.

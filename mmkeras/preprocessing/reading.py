@@ -89,7 +89,9 @@ class UnitReader:
             value = self.records[row].get(key)
         except ValueError:
             return None
-        return value if isinstance(value, str) and not isinstance(self.parts.get(key), (Text, Label)) else None
+        # A graph may be JSON itself.
+        is_file = isinstance(value, str) and not value.lstrip().startswith("{")
+        return value if is_file and not isinstance(self.parts.get(key), (Text, Label)) else None
 
     def wires(self, records, rng=None):
         """Wire forms of the records of one unit; a `PartError` where one cannot be read."""

@@ -18,12 +18,14 @@ def serving_signature(preprocessor):
     tf = require_tensorflow("A serving signature")
     specs = {}
     for modality, part in _inputs(preprocessor):
-        key = serving_key(modality, part.kind)
         if part.kind in _STRINGS:
+            key = serving_key(modality, part.kind)
             shape = (None, None) if isinstance(part, Video) else (None,)
             specs[key] = tf.TensorSpec(shape, tf.string, name=key)
         else:
-            specs[key] = tf.TensorSpec((None, *part.raw_shape), part.dtype, name=key)
+            for kind, shape in part.raw_shapes.items():
+                key = serving_key(modality, kind)
+                specs[key] = tf.TensorSpec((None, *shape), part.dtype, name=key)
             if modality in preprocessor.optional:
                 flag = presence_key(modality)
                 specs[flag] = tf.TensorSpec((None,), tf.bool, name=flag)
@@ -35,7 +37,8 @@ def serve(preprocessor, inputs):
     tf = require_tensorflow("Serving")
     batch = {}
     for modality, part in _inputs(preprocessor):
-        served = inputs[serving_key(modality, part.kind)]
+        served = [inputs[serving_key(modality, kind)] for kind in part.kinds]
+        served = served[0] if len(served) == 1 else tf.concat(served, axis=-1)
         if served.dtype == tf.string:
             present = tf.reduce_any(tf.strings.length(served) > 0, axis=-1) if served.shape.rank > 1 else served != b""
         else:
@@ -44,7 +47,7 @@ def serve(preprocessor, inputs):
             present = tf.ones_like(present)
         else:
             batch[presence_key(modality)] = present
-        batch[preprocessor.key(modality)] = _prepared(part, served, present)
+        batch |= preprocessor.by_key(modality, _prepared(part, served, present))
     return batch
 
 
@@ -55,13 +58,16 @@ def _prepared(part, served, present):
         ids = part.graph(served)
         return tf.where(present[:, tf.newaxis], ids, tf.zeros_like(ids))
 
+    ragged_rank = part.shape[1:].count(None)
+
     def one(sample):
         value, there = sample
-        filler = tf.zeros([n or 1 for n in part.shape], part.storage_dtype)
-        return tf.cond(there, lambda: part.graph(value), lambda: filler)
+        filler = tf.zeros(part.filler_shape(part.shape), part.storage_dtype)
+        prepared = tf.cond(there, lambda: part.graph(value), lambda: filler)
+        return tf.RaggedTensor.from_tensor(prepared, ragged_rank=ragged_rank) if ragged_rank else prepared
 
     if None in part.shape:
-        spec = tf.RaggedTensorSpec(part.shape, part.storage_dtype, ragged_rank=part.shape[1:].count(None))
+        spec = tf.RaggedTensorSpec(part.shape, part.storage_dtype, ragged_rank=ragged_rank)
         prepared = tf.map_fn(one, (served, present), fn_output_signature=spec).to_tensor()
     else:
         spec = tf.TensorSpec(part.shape, part.storage_dtype)

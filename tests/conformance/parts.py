@@ -19,6 +19,14 @@ PARTS = {
         SOUNDS[0],
     ),
     "Features": (lambda: P.Features(3, normalize="adapt").adapt([MELS[0], MELS[1]]), MELS[2]),
+    "Graph": (
+        lambda: P.Graph(4, 6, vocabulary=["dog", "tail"], directed=True),
+        {"nodes": [["dog", "old"], ["tail"], [], "dog", "cat"], "edges": [(0, 1), (2, 1, 0.5), (4, 0)]},
+    ),
+    "Graph/vectors": (
+        lambda: P.Graph(node_dim=5),
+        {"nodes": MELS[0], "edges": [(0, 1), (2, 1, 0.5), (8, 0)]},
+    ),
     "Image": (lambda: P.Image((6, 8), fit="crop"), PICTURES[0].astype("uint8")),
     "Label": (lambda: P.Label(["no", "yes"], multi_label=True), ["yes"]),
     "Label/regression": (lambda: P.Label(regression=True), 0.5),

@@ -51,7 +51,7 @@ class TestSeed:
             for ours, theirs in zip(first.records(split), second.records(split), strict=True):
                 assert ours["image"].tobytes() == theirs["image"].tobytes()
                 assert ours["audio"].tobytes() == theirs["audio"].tobytes()
-                for key in ("text", "question", "answer", "label"):
+                for key in ("text", "question", "answer", "graph", "label"):
                     assert ours[key] == theirs[key]
 
     def test_other_seed_other_data(self):
@@ -161,6 +161,16 @@ class TestGraph:
             np.testing.assert_array_equal(adjacency, adjacency.T)
             distractors.append(others)
         assert set(distractors) == {0, 1, 2}
+
+    def test_records_tell_the_same_graph(self, toy_world):
+        x, _ = toy_world.arrays("val", inputs=("nodes", "adjacency"))
+        for record, nodes, adjacency in zip(toy_world.records("val"), x["nodes"], x["adjacency"], strict=True):
+            told = record["graph"]
+            assert told["nodes"] == [graph.NODE_KINDS[node.argmax()] for node in nodes if node.any()]
+            found = np.zeros_like(adjacency)
+            for one, other in told["edges"]:
+                found[one, other] = found[other, one] = 1
+            np.testing.assert_array_equal(found, adjacency)
 
     def test_without_distractors_it_is_smaller(self):
         x, _ = ToyWorld(30, max_distractors=0).arrays("val", inputs=("nodes",))

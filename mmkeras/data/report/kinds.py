@@ -36,6 +36,7 @@ _PART_KINDS = {
     "spectrogram": "audio",
     "signal": "array",
     "features": "array",
+    "nodes": "other",
     None: "label",
 }
 

@@ -147,7 +147,9 @@ def _see_value(key, kind, value, part):
     if is_missing(value, kind):
         return SeenKey(kind, [])
     if kind == "other":
-        return SeenKey(kind, [Seen(-1, 0, False, Look())])
+        reason = "" if part is None else _part_reason(key, part, value)
+        is_cut = part is not None and part.kind == "nodes" and not reason and part.is_cut(value)
+        return SeenKey(kind, [Seen(-1, 0, False, Look(marks=("cut",) if is_cut else ()))], reason=reason)
     item_kind, items, is_list = values_of(kind, value)
     # A list of no labels is a label where a sample may have several.
     seen = [] if items else [Seen(-1, value_hash(items), False, Look())]

@@ -47,3 +47,17 @@ def render_graphs(attributes: dict, *, max_distractors: int, rng: np.random.Gene
                 ends = place[index], place[len(objects) + values.index(value)]
                 adjacency[row, ends[0], ends[1]] = adjacency[row, ends[1], ends[0]] = 1.0
     return nodes, adjacency
+
+
+def name_graph(nodes: np.ndarray, adjacency: np.ndarray) -> dict:
+    """Write a graph as a person would: a name per node, and each edge once.
+
+    Args:
+        nodes: Array `(node, 18)` of one graph of `render_graphs`.
+        adjacency: Array `(node, node)`.
+
+    Returns:
+        Dict of `"nodes"`, a list of `NODE_KINDS`, and `"edges"`, a list of pairs of node numbers.
+    """
+    names = [NODE_KINDS[kind] for kind in nodes[nodes.any(axis=1)].argmax(axis=1)]
+    return {"nodes": names, "edges": np.argwhere(np.triu(adjacency)).tolist()}

@@ -19,7 +19,7 @@ from mmkeras.data.toy.attributes import (
     split_sizes,
 )
 from mmkeras.data.toy.audio import render_audio
-from mmkeras.data.toy.graph import render_graphs
+from mmkeras.data.toy.graph import name_graph, render_graphs
 from mmkeras.data.toy.image import MAX_DISTRACTORS, render_images
 from mmkeras.data.toy.labels import SINGLE_LABELS, best_accuracy, class_names, label_values, tag_values
 from mmkeras.data.toy.signal import render_signals
@@ -125,7 +125,8 @@ class ToyWorld:
 
         Each is a dict with `"image"` (uint8 array `(64, 64, 3)`), `"text"` (a caption, or a list of them if
         `captions_per_sample > 1`), `"question"`, `"answer"`, `"audio"` (float32 array `(8000,)` at 8,000 Hz),
-        `"signal"` (float32 array `(96, 3)`) and `"label"` (a class name, or a list of them for `label="tags"`).
+        `"signal"` (float32 array `(96, 3)`), `"graph"` (a dict: `"nodes"`, a list of names, and `"edges"`, a list of
+        pairs of node numbers) and `"label"` (a class name, or a list of them for `label="tags"`).
         """
         targets = self._targets(split, label)
         names = self.classes(label)
@@ -139,13 +140,15 @@ class ToyWorld:
                 "answer": answers[sample],
                 "audio": audio,
                 "signal": signal,
+                "graph": name_graph(*graph),
                 "label": [names[tag] for tag in np.flatnonzero(target)] if label == "tags" else names[target],
             }
-            for sample, (image, audio, signal, target) in enumerate(
+            for sample, (image, audio, signal, graph, target) in enumerate(
                 zip(
                     self._images(split).copy(),
                     self._audio(split).copy(),
                     self._signals(split).copy(),
+                    zip(*self._graphs(split), strict=True),
                     targets,
                     strict=True,
                 )
