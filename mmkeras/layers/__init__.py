@@ -15,6 +15,7 @@ from mmkeras.layers.co_attention import CoAttention
 from mmkeras.layers.concat_fusion import ConcatFusion
 from mmkeras.layers.conv_block import ConvBlock
 from mmkeras.layers.cross_modal_attention import CrossModalAttention
+from mmkeras.layers.decoder import Decoder
 from mmkeras.layers.film import FiLM
 from mmkeras.layers.film_fusion import FiLMFusion
 from mmkeras.layers.flatten_frequency import FlattenFrequency
@@ -27,12 +28,14 @@ from mmkeras.layers.graph_convolution import GraphConvolution
 from mmkeras.layers.graph_fusion import GraphFusion
 from mmkeras.layers.head import Head
 from mmkeras.layers.log_mel_spectrogram import LogMelSpectrogram
+from mmkeras.layers.lstm_decoder import LSTMDecoder
 from mmkeras.layers.match_rows import MatchRows
 from mmkeras.layers.modality_dropout import ModalityDropout
 from mmkeras.layers.null_embedding import NullEmbedding
 from mmkeras.layers.number_head import NumberHead
 from mmkeras.layers.or_prior import OrPrior
 from mmkeras.layers.ordinal import Ordinal
+from mmkeras.layers.own_words import OwnWords
 from mmkeras.layers.padding_mask import PaddingMask
 from mmkeras.layers.pixel_scaling import PixelScaling
 from mmkeras.layers.position_embedding import PositionEmbedding
@@ -43,6 +46,7 @@ from mmkeras.layers.token_fusion import TokenFusion
 from mmkeras.layers.token_pooling import TokenPooling, pooling_layer
 from mmkeras.layers.tokens import Tokens
 from mmkeras.layers.transformer_block import TransformerBlock
+from mmkeras.layers.transformer_decoder import TransformerDecoder
 from mmkeras.layers.unit_length import UnitLength
 from mmkeras.layers.vector_fusion import VectorFusion
 from mmkeras.layers.weighted_fusion import WeightedFusion
@@ -61,6 +65,7 @@ __all__ = [
     "ConcatFusion",
     "ConvBlock",
     "CrossModalAttention",
+    "Decoder",
     "FiLM",
     "FiLMFusion",
     "FlattenFrequency",
@@ -72,6 +77,7 @@ __all__ = [
     "GraphConvolution",
     "GraphFusion",
     "Head",
+    "LSTMDecoder",
     "LogMelSpectrogram",
     "MatchRows",
     "ModalityDropout",
@@ -79,6 +85,7 @@ __all__ = [
     "NumberHead",
     "OrPrior",
     "Ordinal",
+    "OwnWords",
     "PaddingMask",
     "PixelScaling",
     "PositionEmbedding",
@@ -89,6 +96,7 @@ __all__ = [
     "TokenPooling",
     "Tokens",
     "TransformerBlock",
+    "TransformerDecoder",
     "UnitLength",
     "VectorFusion",
     "WeightedFusion",

@@ -104,16 +104,42 @@ class CrossModalAttention(keras.layers.Layer):
         training=None,
     ):
         check_batch(self, {"query": query, "context": context})
-        normed_query = self._query_norm(query) if self.normalize else query
-        normed_context = ops.zero_padding(self._context_norm(context) if self.normalize else context, context_mask)
         mask = ops.attention_mask(
             keras.ops.shape(query)[1], keras.ops.shape(context)[1], context_mask=context_mask, causal=use_causal_mask
         )
-        scores = ops.attention_scores(
-            self._heads(self._query_dense, normed_query), self._heads(self._key_dense, normed_context), mask
-        )
+        output, scores = self.attend(query, *self.project(context, context_mask), mask=mask, training=training)
+        return (output, scores) if return_attention_scores else output
+
+    def project(self, context, context_mask=None):
+        """Project a context to what queries attend over: for decoding, which asks the same context again and again.
+
+        Args:
+            context: tensor (batch, key, any size).
+            context_mask: boolean tensor (batch, key), or None.
+
+        Returns:
+            Keys and values, two tensors (batch, key, head, dim).
+        """
+        normed = ops.zero_padding(self._context_norm(context) if self.normalize else context, context_mask)
+        return self._heads(self._key_dense, normed), self._heads(self._value_dense, normed)
+
+    def attend(self, query, key, value, *, mask=None, training=None):
+        """Gather from projected keys and values.
+
+        Args:
+            query: tensor (batch, query, dim).
+            key: tensor (batch, key, head, dim), as `project` makes it.
+            value: tensor of the same shape.
+            mask: boolean tensor that broadcasts to (batch, head, query, key), or None.
+            training: whether to drop attention weights.
+
+        Returns:
+            The output of the layer and the attention weights (batch, head, query, key).
+        """
+        normed = self._query_norm(query) if self.normalize else query
+        scores = ops.attention_scores(self._heads(self._query_dense, normed), key, mask)
         dropped = self._dropout(scores, training=training) if self.dropout_rate else scores
-        gathered = keras.ops.einsum("bhqk,bkhd->bqhd", dropped, self._heads(self._value_dense, normed_context))
+        gathered = keras.ops.einsum("bhqk,bkhd->bqhd", dropped, value)
         gathered = self._output_dense(keras.ops.reshape(gathered, (-1, self.num_heads * self._head_dim)))
         gathered = keras.ops.reshape(gathered, (-1, keras.ops.shape(query)[1], query.shape[-1]))
         if mask is not None:
@@ -121,8 +147,7 @@ class CrossModalAttention(keras.layers.Layer):
             gathered = keras.ops.where(something, gathered, keras.ops.zeros_like(gathered))
         if self.gated:
             gathered = gathered * self._gate_dense(keras.ops.concatenate([query, gathered], axis=-1))
-        output = query + gathered if self.residual else gathered
-        return (output, scores) if return_attention_scores else output
+        return query + gathered if self.residual else gathered, scores
 
     def compute_mask(self, query, previous_mask=None):
         return previous_mask

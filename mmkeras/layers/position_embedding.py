@@ -53,13 +53,24 @@ class PositionEmbedding(keras.layers.Layer):
         )
 
     def call(self, tokens):
-        length = keras.ops.shape(tokens)[1]
         if self.kind == "learned":
             self._check_length(tokens.shape[1])
-            positions = keras.ops.convert_to_tensor(self._positions, dtype=tokens.dtype)[:length]
-        else:
-            positions = keras.ops.cast(self._waves(length, tokens.shape[-1]), tokens.dtype)
-        return tokens + positions[None]
+        return tokens + self.table(keras.ops.shape(tokens)[1], tokens.shape[-1], tokens.dtype)[None]
+
+    def table(self, length, dim, dtype):
+        """What stands for the first positions.
+
+        Args:
+            length: number of positions.
+            dim: size of the tokens.
+            dtype: data type.
+
+        Returns:
+            Tensor (length, dim).
+        """
+        if self.kind == "learned":
+            return keras.ops.convert_to_tensor(self._positions, dtype=dtype)[:length]
+        return keras.ops.cast(self._waves(length, dim), dtype)
 
     def compute_mask(self, tokens, previous_mask=None):
         return previous_mask

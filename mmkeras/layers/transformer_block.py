@@ -61,6 +61,7 @@ class TransformerBlock(keras.layers.Layer):
         if self.cross_attention != (context_shape is not None):
             wanted = "needs a `context`" if self.cross_attention else "takes no `context` without cross_attention=True"
             raise ValueError(f"TransformerBlock {wanted}. Received: context of shape {context_shape}")
+        self._dim = tokens_shape[-1]
         options = {"dropout_rate": self.dropout_rate, "dtype": self.dtype_policy}
         self._self_attention = CrossModalAttention(
             self.num_heads, residual=False, normalize=False, name="self_attention", **options
@@ -100,8 +101,61 @@ class TransformerBlock(keras.layers.Layer):
             tokens = self._cross_attention(
                 tokens, context, query_mask=tokens_mask, context_mask=context_mask, training=training
             )
-        hidden = self._activation(self._hidden_dense(self._feedforward_norm(tokens)))
-        return tokens + self._dropout(self._output_dense(hidden), training=training)
+        return self._feedforward(tokens, training)
+
+    def start(self, context=None, context_mask=None):
+        """Prepare decoding, one token at a time.
+
+        Args:
+            context: tensor (batch, key, any size); needed exactly with `cross_attention`.
+            context_mask: boolean tensor (batch, key), or None.
+
+        Returns:
+            Dict of what `step` needs of the context, one row per sample.
+        """
+        if not self.cross_attention:
+            return {}
+        key, value = self._cross_attention.project(context, context_mask)
+        return {"key": key, "value": value}
+
+    def cache(self, rows, length):
+        """Room for the keys and values of as many tokens.
+
+        Args:
+            rows: number of rows.
+            length: the most tokens a row will have.
+
+        Returns:
+            Dict of two tensors (rows, length, head, dim).
+        """
+        zeros = keras.ops.zeros((rows, length, self.num_heads, self._dim // self.num_heads), dtype=self.compute_dtype)
+        return {"key": zeros, "value": zeros}
+
+    def step(self, token, index, cache, memory, context_mask=None):
+        """Pass one token after those before it.
+
+        Args:
+            token: tensor (batch, 1, dim).
+            index: its place, an integer scalar.
+            cache: what `cache` or the step before gave.
+            memory: what `start` gave.
+            context_mask: boolean tensor (batch, key), or None.
+
+        Returns:
+            The token passed on, the new cache, and the cross-attention weights (batch, head, 1, key) or None.
+        """
+        normed = self._self_norm(token)
+        places = keras.ops.arange(cache["key"].shape[1])
+        here, before = (places == index)[None, :, None, None], (places <= index)[None, None, None, :]
+        new = dict(zip(("key", "value"), self._self_attention.project(normed), strict=True))
+        cache = {name: keras.ops.where(here, new[name], cache[name]) for name in new}
+        attended, _ = self._self_attention.attend(normed, cache["key"], cache["value"], mask=before)
+        token = token + attended
+        weights = None
+        if self.cross_attention:
+            mask = None if context_mask is None else context_mask[:, None, None, :]
+            token, weights = self._cross_attention.attend(token, memory["key"], memory["value"], mask=mask)
+        return self._feedforward(token, training=False), cache, weights
 
     def compute_mask(self, tokens, previous_mask=None):
         return previous_mask
@@ -116,3 +170,7 @@ class TransformerBlock(keras.layers.Layer):
             "activation": None if self.activation is None else keras.activations.serialize(self.activation),
             "dropout_rate": self.dropout_rate,
         }
+
+    def _feedforward(self, tokens, training):
+        hidden = self._activation(self._hidden_dense(self._feedforward_norm(tokens)))
+        return tokens + self._dropout(self._output_dense(hidden), training=training)

@@ -8,6 +8,7 @@ from mmkeras.losses.pair_loss import PairLoss
 from mmkeras.losses.reconstruction import Reconstruction, agreement, reconstruction
 from mmkeras.losses.sigmoid_contrastive import SigmoidContrastive, sigmoid_contrastive
 from mmkeras.losses.triplet import Triplet, triplet
+from mmkeras.losses.word_cross_entropy import WordCrossEntropy
 
 __all__ = [
     "Adversarial",
@@ -18,6 +19,7 @@ __all__ = [
     "Reconstruction",
     "SigmoidContrastive",
     "Triplet",
+    "WordCrossEntropy",
     "adversarial",
     "agreement",
     "info_nce",

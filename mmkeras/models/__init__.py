@@ -3,10 +3,12 @@
 from mmkeras.models.autoencoder_embedding import AutoencoderEmbedding
 from mmkeras.models.embedding_task import EmbeddingTask
 from mmkeras.models.fusion_task import FusionTask
+from mmkeras.models.image_captioner import ImageCaptioner
 from mmkeras.models.joint_embedding import JointEmbedding
 from mmkeras.models.multi_task import MultiTask
 from mmkeras.models.multimodal_classifier import MultimodalClassifier
 from mmkeras.models.multimodal_regressor import MultimodalRegressor
+from mmkeras.models.sentence_task import Sentence, SentenceTask
 from mmkeras.models.sequence_tagger import SequenceTagger
 from mmkeras.models.task import Task
 from mmkeras.models.visual_question_answering import VisualQuestionAnswering
@@ -15,10 +17,13 @@ __all__ = [
     "AutoencoderEmbedding",
     "EmbeddingTask",
     "FusionTask",
+    "ImageCaptioner",
     "JointEmbedding",
     "MultiTask",
     "MultimodalClassifier",
     "MultimodalRegressor",
+    "Sentence",
+    "SentenceTask",
     "SequenceTagger",
     "Task",
     "VisualQuestionAnswering",

@@ -39,7 +39,7 @@ class LayerCase:
 
     `call` maps a dict of tensors to the layer's output. Inputs named in `masked` carry a mask whose last two
     positions are padding in the second row. `weights` is the exact number of weight arrays. A layer that `passes_on`
-    leaves values in the dtype they came in.
+    leaves values in the dtype they came in; one that `answers` does so in float32.
     """
 
     make: Callable[[], keras.layers.Layer]
@@ -48,6 +48,7 @@ class LayerCase:
     masked: tuple = ()
     weights: int = 0
     passes_on: bool = False
+    answers: bool = False
 
     def __call__(self, layer, x):
         if self.call is not None:
@@ -78,6 +79,11 @@ def _pack(layer, x):
     return layer(list(x.values()))
 
 
+def _say(layer, x):
+    return layer(x["token_ids"], x["context"])
+
+
+_SAID = {"token_ids": sentences(), "context": floats(BATCH, 5, 7)}
 _CROSS = {"query": floats(BATCH, 5, 8), "context": floats(BATCH, 6, 12)}
 
 
@@ -199,6 +205,27 @@ LAYERS = {
         weights=3 * 2 + 1 + 4 + 2 * 2,
     ),
     "GraphFusion/all": LayerCase(L.GraphFusion, _PAIR, _fuse_list, masked=("text",), weights=2 + 1 + 2 * 4 + 3 * 2),
+    "LSTMDecoder": LayerCase(
+        lambda: L.LSTMDecoder(20, 8, dim=6, num_layers=2, dropout_rate=0.1),
+        _SAID,
+        _say,
+        masked=("context",),
+        # Embedding, words, two layers and their starts, attention, output.
+        weights=1 + 2 + 2 * (3 + 2) + 4 + 2,
+        answers=True,
+    ),
+    "LSTMDecoder/heads": LayerCase(
+        lambda: L.LSTMDecoder(20, 8, attention="multi_head", num_heads=2, tied=True),
+        _SAID,
+        _say,
+        masked=("context",),
+        # Embedding, bias, layer and its start, attention.
+        weights=1 + 1 + 3 + 2 + 11,
+        answers=True,
+    ),
+    "LSTMDecoder/plain": LayerCase(
+        lambda: L.LSTMDecoder(20, 8, attention=None), _SAID, _say, weights=1 + 2 + 3 + 2, answers=True
+    ),
     "LogMelSpectrogram": LayerCase(
         lambda: L.LogMelSpectrogram(8000, num_mels=8, frame_length=64, stride=32, min_frequency=80.0, floor=1e-4),
         {"audio": floats(BATCH, 320)},
@@ -257,6 +284,17 @@ LAYERS = {
         weights=7 + 2 + 11 + 2 + 4,
     ),
     "TransformerBlock/self": LayerCase(L.TransformerBlock, _TOKENS, masked=("tokens",), weights=15),
+    "TransformerDecoder": LayerCase(
+        lambda: L.TransformerDecoder(
+            20, 8, num_layers=1, num_heads=2, feedforward_dim=12, tied=False, dropout_rate=0.1
+        ),
+        _SAID,
+        _say,
+        masked=("context",),
+        # Embedding, words, a block of three norms for the tokens, one for the context, attentions, feed-forward; norm.
+        weights=1 + 2 + 4 * 2 + 2 * 7 + 4 + 2,
+        answers=True,
+    ),
     "UnitLength": LayerCase(L.UnitLength, {"vectors": floats(BATCH, 5, 8)}),
     "WeightedFusion": LayerCase(
         lambda: L.WeightedFusion({"image": 1, "text": 2, "audio": 3}, dim=8, pooling="max"),
@@ -271,8 +309,9 @@ LAYERS = {
         L.ZeroAbsent, {"x": floats(BATCH, 6, 8), "present": FLAGS}, _pack, masked=("x",), passes_on=True
     ),
 }
-# Bases have no behaviour of their own to check; `pooling_layer` makes layers that have cases.
-LAYERS_WITHOUT_CASE = {"Fusion", "Head", "VectorFusion", "TokenFusion", "pooling_layer"}
+# Bases have no behaviour of their own to check; `pooling_layer` makes layers that have cases; what `OwnWords` holds
+# learns elsewhere, see test_sentences.
+LAYERS_WITHOUT_CASE = {"Decoder", "OwnWords", "Fusion", "Head", "VectorFusion", "TokenFusion", "pooling_layer"}
 
 FUSIONS = {
     "AttentionFusion": lambda: L.AttentionFusion(1, 2),

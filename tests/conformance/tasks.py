@@ -185,6 +185,26 @@ def _steps():
     return x
 
 
+def _captioned():
+    return mm.models.ImageCaptioner(
+        _image(),
+        mm.layers.LSTMDecoder(20, 8, dim=6, dropout_rate=0.1),
+        start_id=5,
+        end_id=7,
+        sampling_rate=0.2,
+        optional=("image",),
+        modality_dropout_rate=0.2,
+    )
+
+
+def _described():
+    return mm.models.ImageCaptioner(
+        {"image": _image(), "features_tags": mm.encoders.features((6,))},
+        mm.layers.TransformerDecoder(20, 8, num_layers=1, num_heads=2),
+        optional=("image", "features_tags"),
+    )
+
+
 _PRESENCE = {"image_present": FLAGS, "text_present": ~FLAGS, "audio_present": np.array([True, False, False])}
 
 TASKS = {
@@ -208,6 +228,27 @@ TASKS = {
         # Encoders, linear heads, decoders of two dense layers.
         2 + 2 + 2 * 2 + 2 * 4,
         "recall_at_1_features_face_to_features_voice",
+    ),
+    "ImageCaptioner": TaskCase(
+        _captioned,
+        {"image": pixels(), "token_ids": sentences(), "image_present": FLAGS},
+        None,
+        # Encoder, null embedding, decoder (embedding, words, layer and its start, attention, output), rate.
+        3 + 1 + 1 + 2 + 5 + 4 + 2 + 1,
+    ),
+    "ImageCaptioner/transformer": TaskCase(
+        _described,
+        {
+            "image": pixels(),
+            "token_ids": sentences(),
+            "features_tags": floats(BATCH, 6),
+            "image_present": FLAGS,
+            "features_tags_present": ~FLAGS,
+        },
+        None,
+        # Encoders, null embeddings, fusion, decoder (embedding, bias, a block, norm).
+        3 + 4 + 2 * 1 + 20 + 1 + 1 + 4 * 2 + 2 * 7 + 4 + 2,
+        "perplexity",
     ),
     "MultimodalClassifier": TaskCase(
         _everything,
@@ -328,4 +369,4 @@ TASKS = {
     ),
 }
 # The bases have no behaviour of their own to check.
-TASKS_WITHOUT_CASE = {"EmbeddingTask", "FusionTask", "Task"}
+TASKS_WITHOUT_CASE = {"EmbeddingTask", "FusionTask", "Sentence", "SentenceTask", "Task"}

@@ -1,0 +1,398 @@
+"""What tasks have in common that say sentences: captions, translations, summaries."""
+
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from mmkeras.generation import Beam, Decode, Greedy
+from mmkeras.keys import prepared_key
+from mmkeras.layers import (
+    AttentionFusion,
+    Decoder,
+    LSTMDecoder,
+    MatchRows,
+    OwnWords,
+    TransformerDecoder,
+)
+from mmkeras.losses import WordCrossEntropy
+from mmkeras.metrics import Perplexity
+from mmkeras.models.branches import check_encoders, check_fusion, encode_modalities
+from mmkeras.models.task import Task
+from mmkeras.preprocessing.preprocessor import Preprocessor
+
+
+class Sentence(NamedTuple):
+    """A generated sentence.
+
+    Attributes:
+        text: the sentence; its token ids as a list in a task without a preprocessor.
+        words: its words, one for each row of `attention`; the end mark is the last where it was said.
+        score: by which sentences of one sample are ranked.
+        log_probability: of the sentence, by the model.
+        attention: array (word, key), what was looked at while each word was said; None if not asked for.
+    """
+
+    text: Any
+    words: list
+    score: float
+    log_probability: float
+    attention: np.ndarray | None
+
+
+class SentenceTask(Task):
+    """Base of the tasks that say a sentence about other modalities: encoders, a decoder, and the loop in the graph.
+
+    It is trained on its sentences as inputs: the word after each one is the target, and padding counts nothing.
+
+    Args:
+        encoders: dict of encoders by modality.
+        decoder: `"lstm"`, `"transformer"`, or a `mm.layers.Decoder`.
+        sentence: the modality that is said, `"text"` or `"target_text"`.
+        fusion: for several encoders, a fusion layer that keeps tokens; None takes `AttentionFusion()`.
+        units: size of a decoder given by name.
+        vocabulary_size: number of token ids; None takes that of the preprocessor's part.
+        start_id: id of the start mark; None takes that of the preprocessor's part, or 2.
+        end_id: id of the end mark; None takes that of the preprocessor's part, or 3.
+        sampling_rate: probability that a word read in training is the model's own, see `mm.layers.OwnWords`.
+        optional: modalities that may be absent.
+        modality_dropout_rate: probability that an optional modality is dropped from a sample in training.
+        preprocessor: what turns raw records into inputs; saved with the task.
+    """
+
+    def __init__(
+        self,
+        encoders,
+        decoder,
+        sentence,
+        *,
+        fusion=None,
+        units=256,
+        vocabulary_size=None,
+        start_id=None,
+        end_id=None,
+        sampling_rate=0.0,
+        optional=(),
+        modality_dropout_rate=0.0,
+        preprocessor=None,
+        **kwargs,
+    ):
+        # === Layers ===
+        encoders = check_encoders(encoders)
+        fusion = check_fusion(fusion)
+        if len(encoders) > 1 and fusion is None:
+            fusion = AttentionFusion(name="fusion")
+        part = _part(preprocessor, sentence)
+        given = {"vocabulary_size": vocabulary_size, "start_id": start_id, "end_id": end_id}
+        of_part = {"vocabulary_size": "num_tokens", "start_id": "start_id", "end_id": "end_id"}
+        ids = {
+            name: getattr(part, of_part[name]) if value is None and part is not None else value
+            for name, value in given.items()
+        }
+        decoder = _decoder(decoder, ids["vocabulary_size"], units)
+        start_id, end_id = (
+            default if ids[name] is None else int(ids[name]) for name, default in (("start_id", 2), ("end_id", 3))
+        )
+        _check_sizes(decoder, part, sentence, start_id, end_id)
+        own_words = OwnWords(decoder, sampling_rate, name="own_words") if sampling_rate else None
+
+        # === Functional model ===
+        branches = encode_modalities(encoders, optional=optional, modality_dropout_rate=modality_dropout_rate)
+        key = prepared_key(sentence, "token_ids")
+        token_ids = keras.Input((None,), dtype="int32", name=key)
+        if fusion is None:
+            (context,) = branches.encodings.values()
+        else:
+            context = fusion(branches.encodings, presence=branches.presence or None)
+        matched = MatchRows(name="context_of_sentence")([context, token_ids])
+        read = token_ids if own_words is None else own_words(token_ids, matched)
+        super().__init__(inputs=[*branches.inputs, token_ids], outputs={sentence: decoder(read, matched)}, **kwargs)
+
+        # === Config ===
+        self.encoders = encoders
+        self.decoder = decoder
+        self.fusion = fusion
+        self.sentence = sentence
+        self.units = units
+        self.vocabulary_size = vocabulary_size
+        self.start_id = start_id
+        self.end_id = end_id
+        self.sampling_rate = sampling_rate
+        self.optional = tuple(optional)
+        self.modality_dropout_rate = modality_dropout_rate
+        self._own_words = own_words
+        self._context = context
+        self._key = key
+        self._models = _Models()
+        self.preprocessor = preprocessor
+
+    def default_loss(self):
+        return WordCrossEntropy()
+
+    def default_metrics(self):
+        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy"), Perplexity()]
+
+    def targets(self, x, y):
+        ids = keras.ops.cast(x[self._key], "int32")
+        following = keras.ops.concatenate([ids[..., 1:], keras.ops.zeros_like(ids[..., :1])], axis=-1)
+        return {self.sentence: following}, {self.sentence: keras.ops.cast(following > 0, "float32")}
+
+    def grouped_outputs(self, groups):
+        if set(groups) - {self.sentence}:
+            return super().grouped_outputs(groups)
+        return dict.fromkeys(self.output, *groups.values()) if groups else {}
+
+    def decoding(self, strategy, **options):
+        """A functional model that says sentences: the inputs of the encoders in, what `Decode` gives out.
+
+        It shares all layers with the task, so it says what the task has learned last. `prefix_ids` and, for `Sample`,
+        `noise` are inputs too.
+
+        Args:
+            strategy: a strategy of `mm.generation`.
+            **options: `max_length` and whatever else `mm.generation.Decode` takes.
+
+        Returns:
+            The model, the same one for the same arguments.
+        """
+        known = repr((type(strategy).__name__, strategy.get_config(), sorted(options.items())))
+        if known not in self._models.by_options:
+            options = {"forbidden_ids": self._unsayable(), **options}
+            layer = Decode(self.decoder, strategy, start_id=self.start_id, end_id=self.end_id, name="decode", **options)
+            length = options["max_length"]
+            prefix_ids = keras.Input((length,), dtype="int32", name="prefix_ids")
+            noise = keras.Input((strategy.num_return, length), name="noise")
+            sources = [tensor for tensor in self.inputs if tensor.name != self._key]
+            outputs = layer(self._context, prefix_ids, noise)
+            self._models.by_options[known] = keras.Model([*sources, prefix_ids, noise], outputs, name="decoding")
+        return self._models.by_options[known]
+
+    def generate(
+        self,
+        records,
+        num_beams=1,
+        *,
+        strategy=None,
+        max_length=None,
+        min_length=0,
+        repetition_penalty=1.0,
+        prefix="",
+        seed=0,
+        return_scores=False,
+        return_attention=False,
+        batch_size=32,
+    ):
+        """Say a sentence about each record.
+
+        Args:
+            records: one record (a dict) or a list of them; for a single modality its raw values will do, one path,
+                string or array, or a list of them.
+            num_beams: 1 for greedy search, more for beam search.
+            strategy: a strategy of `mm.generation`, such as `Beam(8, num_return=3)` or `Sample(top_p=0.9)`, in place of
+                `num_beams`.
+            max_length: the most words of a sentence, the end mark among them; None takes the length of the
+                preprocessor's part, or 30.
+            min_length: the fewest words of a sentence.
+            repetition_penalty: see `mm.generation.Decode`.
+            prefix: what each sentence begins with, in words.
+            seed: integer, for sampling.
+            return_scores: whether to return `Sentence`s in place of strings.
+            return_attention: the same, with what was looked at for each word.
+            batch_size: how many records are prepared and described together.
+
+        Returns:
+            A string for one record, or a list of them; where the strategy returns several sentences, lists of strings.
+            Without a preprocessor, lists of token ids in place of strings.
+        """
+        strategy = (Greedy() if num_beams == 1 else Beam(num_beams)) if strategy is None else strategy
+        options = {
+            "max_length": self._max_length(max_length),
+            "min_length": min_length,
+            "repetition_penalty": repetition_penalty,
+            "return_attention": return_attention,
+        }
+        model = self.decoding(strategy, **options)
+        one = not isinstance(records, list | tuple) and not hasattr(records, "unfold")
+        records = [self.as_record(record) for record in ([records] if one else records)]
+        if not records:
+            raise ValueError("At least one record is needed. Received: an empty list")
+        begun = self._prefix(prefix, options["max_length"])
+        rng = np.random.default_rng(seed)
+        told = []
+        for start in range(0, len(records), batch_size):
+            x = self.prepare(records[start : start + batch_size], tuple(self.encoders))
+            rows = len(next(iter(x.values())))
+            x["prefix_ids"] = np.repeat(begun[None], rows, axis=0)
+            x["noise"] = rng.random((rows, strategy.num_return, options["max_length"]), dtype="float32")
+            found = model.predict_on_batch([x[tensor.name] for tensor in model.inputs])
+            found = {name: keras.ops.convert_to_numpy(value) for name, value in found.items()}
+            told += [self._sentences({name: value[row] for name, value in found.items()}) for row in range(rows)]
+        if not return_scores and not return_attention:
+            told = [[sentence.text for sentence in sentences] for sentences in told]
+        told = told if strategy.num_return > 1 else [sentences[0] for sentences in told]
+        return told[0] if one else told
+
+    def score(self, records, sentences, *, batch_size=32):
+        """Log-probability of sentences by the model.
+
+        Args:
+            records: what `generate` takes.
+            sentences: one sentence for each record, as a string, or as token ids with both marks.
+            batch_size: how many are scored together.
+
+        Returns:
+            Array (record,), or a number for one record. Words that the vocabulary lacks count as unknown ones, and of
+            a sentence that is longer than the preprocessor's part allows only its beginning counts.
+        """
+        one = not isinstance(records, list | tuple) and not hasattr(records, "unfold")
+        records, sentences = ([records], [sentences]) if one else (list(records), list(sentences))
+        if len(records) != len(sentences) or not records:
+            raise ValueError(
+                "One sentence is needed for each record. "
+                f"Received: {len(records)} records and {len(sentences)} sentences"
+            )
+        name = self.sentence if self.preprocessor is not None else self._key
+        records = [
+            {**self.as_record(record), name: sentence} for record, sentence in zip(records, sentences, strict=True)
+        ]
+        sums = []
+        for start in range(0, len(records), batch_size):
+            x = self.prepare(records[start : start + batch_size])
+            logits = np.asarray(keras.ops.convert_to_numpy(self.predict_on_batch(x)[self.sentence]), "float64")
+            following = np.asarray(x[self._key])[:, 1:]
+            logits = logits[:, :-1] - logits[:, :-1].max(axis=-1, keepdims=True)
+            logits -= np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+            each = np.take_along_axis(logits, following[..., None], axis=-1)[..., 0]
+            sums.append(np.where(following > 0, each, 0.0).sum(axis=1))
+        sums = np.concatenate(sums)
+        return float(sums[0]) if one else sums
+
+    def as_record(self, value):
+        """A record of a raw value that stands for one, where there is one modality to describe."""
+        if isinstance(value, dict):
+            return value
+        if len(self.encoders) > 1:
+            raise ValueError(
+                f"{type(self).__name__} needs records: dicts with {sorted(self.encoders)}. Received: {value!r:.80}"
+            )
+        (modality,) = self.encoders
+        return {modality if self.preprocessor is not None else self._keys_of(modality)[0]: value}
+
+    @property
+    def _input_modality(self):
+        return {**super()._input_modality, self._key: self.sentence}
+
+    def _keys_of(self, modality):
+        return [self._key] if modality == self.sentence else super()._keys_of(modality)
+
+    def _unsayable(self):
+        """Ids of marks: padding, unknown words, the start mark."""
+        part = _part(self.preprocessor, self.sentence)
+        unknown = () if part is None or part.tokenizer is not None else (1,)
+        return (0, *unknown, self.start_id) if self.start_id not in (0, self.end_id) else (0, *unknown)
+
+    def _max_length(self, max_length):
+        part = _part(self.preprocessor, self.sentence)
+        if max_length is None:
+            # The start mark is read, not said.
+            return 30 if part is None or part.length is None else part.length - 1
+        return int(max_length)
+
+    def _prefix(self, prefix, length):
+        ids = np.zeros(length, "int32")
+        part = _part(self.preprocessor, self.sentence)
+        if isinstance(prefix, str) and prefix and part is None:
+            raise ValueError(f"Words need a preprocessor: give `prefix` as token ids. Received: prefix={prefix!r}")
+        if isinstance(prefix, str):
+            marks = {0, self.start_id, self.end_id}
+            words = [word for word in part.encode(prefix).tolist() if word not in marks] if prefix else []
+        else:
+            words = [int(word) for word in prefix]
+        if len(words) >= length or set(words) & set(self._unsayable()):
+            raise ValueError(
+                f"`prefix` must be shorter than max_length={length} and hold words of the vocabulary only. "
+                f"Received: prefix={prefix!r:.80}"
+            )
+        ids[: len(words)] = words
+        return ids
+
+    def _sentences(self, found):
+        """The sentences of one sample, those that there are."""
+        part = _part(self.preprocessor, self.sentence)
+        sentences = []
+        for place, ids in enumerate(found["token_ids"].tolist()):
+            if found["scores"][place] <= -1e8:
+                continue
+            said = ids[: ids.index(self.end_id) + 1] if self.end_id in ids else [word for word in ids if word]
+            plain = [word for word in said if word != self.end_id]
+            text = plain if part is None else part.decode(plain)
+            words = said if part is None else [part.decode([word]) or "[END]" for word in said]
+            attention = found["attention"][place, : len(said)] if "attention" in found else None
+            sentences.append(
+                Sentence(
+                    text, words, float(found["scores"][place]), float(found["log_probabilities"][place]), attention
+                )
+            )
+        return sentences
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "decoder": keras.saving.serialize_keras_object(self.decoder),
+            "fusion": keras.saving.serialize_keras_object(self.fusion),
+            "units": self.units,
+            "vocabulary_size": self.vocabulary_size,
+            "start_id": self.start_id,
+            "end_id": self.end_id,
+            "sampling_rate": self.sampling_rate,
+            "modality_dropout_rate": self.modality_dropout_rate,
+        }
+
+
+class _Models:
+    """Models that share the layers of a task and are no part of it."""
+
+    def __init__(self):
+        self.by_options = {}
+
+
+def _part(preprocessor, sentence):
+    if not isinstance(preprocessor, Preprocessor):
+        return None
+    if sentence not in preprocessor.parts:
+        raise ValueError(
+            f"The preprocessor needs a part for the sentences that are said, {sentence}=mm.preprocessing.Text(...). "
+            f"Received: parts {sorted(preprocessor.parts)}"
+        )
+    return preprocessor[sentence]
+
+
+def _decoder(decoder, vocabulary_size, units):
+    if isinstance(decoder, Decoder):
+        return decoder
+    classes = {"lstm": LSTMDecoder, "transformer": TransformerDecoder}
+    if decoder not in classes:
+        raise ValueError(f"`decoder` must be one of {sorted(classes)} or a mm.layers.Decoder. Received: {decoder!r}")
+    if vocabulary_size is None:
+        raise ValueError(
+            "How many words there are is not known: give a `preprocessor` that was adapted, or `vocabulary_size`. "
+            "Received: vocabulary_size=None"
+        )
+    return classes[decoder](vocabulary_size, units, name="decoder")
+
+
+def _check_sizes(decoder, part, sentence, start_id, end_id):
+    size = decoder.vocabulary_size
+    if part is not None and part.num_tokens > size:
+        raise ValueError(
+            f"The decoder must know every word of the preprocessor's {sentence!r}: {part.num_tokens} ids. "
+            f"Received: vocabulary_size={size}"
+        )
+    if part is not None and not part.mark_ends:
+        raise ValueError(
+            f"Sentences need marks where they begin and end: Text(mark_ends=True) for {sentence!r}. Received: {part!r}"
+        )
+    if not 0 <= start_id < size or not 0 < end_id < size:
+        raise ValueError(
+            f"The marks must be ids of the vocabulary, of size {size}. Received: start_id={start_id}, end_id={end_id}"
+        )

@@ -1,0 +1,251 @@
+"""Tasks that say sentences: targets, groups, own words, generation from raw records, scores."""
+
+import keras
+import numpy as np
+import pytest
+
+import mmkeras as mm
+from tests.conformance.backend import array
+from tests.conformance.cases import floats
+
+needs_tensorflow = pytest.mark.tensorflow
+
+
+def preprocessor(length=8):
+    text = mm.preprocessing.Text(vocabulary=["a", "red", "blue", "dot", "square", "on", "white"], length=length)
+    return mm.preprocessing.Preprocessor(image=mm.preprocessing.Image((8, 8)), text=text)
+
+
+def captioner(decoder="lstm", **options):
+    encoder = mm.encoders.vgg(1, 8, convolutions=1, image_shape=(8, 8, 3))
+    options = {"units": 16, "preprocessor": preprocessor(), **options}
+    return mm.models.ImageCaptioner(encoder, decoder, **options)
+
+
+def picture(colour, shape):
+    """A dot or a square of a colour on white."""
+    image = np.full((8, 8, 3), 255, "uint8")
+    size = 2 if shape == "dot" else 5
+    image[1 : 1 + size, 1 : 1 + size] = {"red": (255, 0, 0), "blue": (0, 0, 255)}[colour]
+    return image
+
+
+def records():
+    return [
+        {"image": picture(colour, shape), "text": [f"a {colour} {shape} on white", f"a {colour} {shape}"]}
+        for colour in ("red", "blue")
+        for shape in ("dot", "square")
+    ]
+
+
+@pytest.fixture(scope="module", params=["lstm", "transformer"])
+def trained(request):
+    keras.utils.set_random_seed(0)
+    task = captioner(request.param)
+    task.compile(keras.optimizers.Adam(0.02))
+    x = task.prepare([{**record, "text": record["text"][0]} for record in records()])
+    task.fit(x, epochs=60, verbose=0)
+    return task
+
+
+class TestTraining:
+    def test_targets_are_the_words_that_follow(self):
+        task = captioner()
+        task.compile()
+        x = task.prepare(
+            [{"image": picture("red", "dot"), "text": "a red dot"}, {"image": picture("blue", "dot"), "text": "a"}]
+        )
+        ids = x["token_ids"]
+        logits = array(task.predict_on_batch(x)["text"])
+        p = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+        surprises = [-p[row, place, ids[row, place + 1]] for row, count in ((0, 4), (1, 2)) for place in range(count)]
+        logs = task.evaluate(x, verbose=0, return_dict=True)
+        assert logs["loss"] == pytest.approx(np.mean(surprises), abs=1e-5)
+        assert logs["perplexity"] == pytest.approx(np.exp(np.mean(surprises)), abs=1e-3)
+
+    def test_groups_are_the_captions_one_by_one(self):
+        task = captioner()
+        task.compile()
+        pairs = [{"image": record["image"], "text": text} for record in records() for text in record["text"]]
+        flat = task.prepare(pairs)
+        grouped = {"image": flat["image"][::2], "token_ids": flat["token_ids"].reshape(4, 2, -1)}
+        one, all_at_once = (array(task(x)["text"]) for x in (flat, grouped))
+        np.testing.assert_allclose(all_at_once.reshape(one.shape), one, atol=1e-5)
+        losses = [task.evaluate(flat, verbose=0, return_dict=True)["loss"]]
+        task.compile()  # Keras holds on to the rank of the first batches.
+        losses.append(task.evaluate(grouped, verbose=0, return_dict=True)["loss"])
+        assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+        # An empty place in a group is padding and counts nothing.
+        grouped["token_ids"] = np.concatenate(
+            [grouped["token_ids"], np.zeros_like(grouped["token_ids"][:, :1])], axis=1
+        )
+        assert task.evaluate(grouped, verbose=0, return_dict=True)["loss"] == pytest.approx(losses[0], abs=1e-5)
+
+    @needs_tensorflow
+    def test_fit_on_datasets(self):
+        task = captioner()
+        for options in ({}, {"group_by": "image", "group_size": 2}):
+            task.compile()
+            data = task.preprocessor.dataset(records(), 2, **options)
+            assert np.isfinite(task.fit(data, verbose=0).history["loss"]).all()
+
+    def test_label_smoothing(self):
+        logits, y = floats(2, 3, 5), np.array([[0, 1, 4], [2, 2, 3]])
+        p = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+        q = 0.8 * np.eye(5)[y] + 0.2 / 5
+        expected = -(q * np.log(p)).sum(axis=-1)
+        weight = np.array([[1.0, 1, 0], [1, 0, 0]], "float32")
+        found = float(mm.losses.WordCrossEntropy(0.2)(y, logits, sample_weight=weight))
+        assert found == pytest.approx((expected * weight).sum() / 3, abs=1e-5)
+
+    def test_own_words(self):
+        """At rate 1 every word after the first is the likeliest one; padding and inference are left alone."""
+        task = captioner(sampling_rate=1.0)
+        layer = task.get_layer("own_words")
+        ids = np.array([[2, 5, 4, 7, 3, 0]], "int32")
+        context = floats(1, 4, 8)
+        logits = array(task.decoder(ids, context))
+        read = array(layer(ids, context, training=True))[0]
+        assert read[0] == 2
+        assert read[-1] == 0
+        np.testing.assert_array_equal(read[1:5], logits[0, :4, 1:].argmax(axis=-1) + 1)
+        np.testing.assert_array_equal(array(layer(ids, context)), ids)
+        layer.rate.assign(0.0)
+        np.testing.assert_array_equal(array(layer(ids, context, training=True)), ids)
+        layer.rate.assign(0.5)
+        many = array(layer(np.repeat(ids, 400, axis=0), np.repeat(context, 400, axis=0), training=True))
+        assert 0.4 < (many[:, 1:5] != ids[:, 1:5]).mean() / (read[1:5] != ids[0, 1:5]).mean() < 0.6
+
+
+class TestGenerate:
+    def test_what_was_learned_is_said(self, trained):
+        told = trained.generate([{"image": record["image"]} for record in records()])
+        assert told == [record["text"][0] for record in records()]
+        assert trained.generate(records(), num_beams=3) == told
+        assert trained.generate(records()[0]["image"]) == told[0]
+        assert trained.generate([record["image"] for record in records()], batch_size=3) == told
+
+    def test_several_with_scores(self, trained):
+        found = trained.generate(records(), strategy=mm.generation.Beam(3, num_return=2), return_scores=True)
+        assert [len(sentences) for sentences in found] == [2] * 4
+        for record, sentences in zip(records(), found, strict=True):
+            first, second = sentences
+            assert first.score >= second.score
+            assert first.text != second.text
+            assert first.score == pytest.approx(first.log_probability / len(first.words), abs=1e-5)
+            for sentence in sentences:
+                if sentence.words[-1] == "[END]":
+                    scored = trained.score(record["image"], sentence.text)
+                    assert scored == pytest.approx(sentence.log_probability, abs=1e-4)
+
+    def test_attention(self, trained):
+        sentence = trained.generate(records()[0], num_beams=2, return_attention=True)
+        assert sentence.words == ["a", "red", "dot", "on", "white", "[END]"]
+        assert sentence.attention.shape == (6, 16)
+        np.testing.assert_allclose(sentence.attention.sum(axis=1), 1, atol=1e-5)
+
+    def test_prefix_and_lengths(self, trained):
+        record = records()[0]
+        assert trained.generate(record, prefix="a blue").startswith("a blue ")
+        assert trained.generate(record, max_length=2) == "a red"
+        assert len(trained.generate(record, min_length=6, max_length=7).split()) >= 6
+        assert trained.generate(record, max_length=1) == "a"
+
+    def test_samples_follow_the_seed(self, trained):
+        sample = mm.generation.Sample(3.0, num_return=3)
+        first, again, other = (trained.generate(records(), strategy=sample, seed=seed) for seed in (1, 1, 2))
+        assert first == again
+        assert first != other
+        assert not any("[UNK]" in sentence or "[START]" in sentence for row in first for sentence in row)
+
+    def test_scores_of_sentences(self, trained):
+        good, bad = "a red dot on white", "a blue square on white"
+        scores = trained.score([records()[0], records()[0]["image"]], [good, bad])
+        assert scores[0] > scores[1] + 3
+        with pytest.raises(ValueError, match="One sentence is needed for each record"):
+            trained.score(records(), [good])
+
+    def test_new_weights_are_seen(self):
+        task = captioner()
+        task.compile(keras.optimizers.Adam(0.05))
+        before = task.generate(records(), return_scores=True)
+        x = task.prepare([{**record, "text": record["text"][0]} for record in records()])
+        task.fit(x, epochs=3, verbose=0)
+        after = task.generate(records(), return_scores=True)
+        assert abs(before[0].score - after[0].score) > 1e-2
+
+    def test_saved_and_loaded(self, trained, tmp_path):
+        trained.save(tmp_path / "captioner.keras")
+        loaded = keras.saving.load_model(tmp_path / "captioner.keras")
+        assert loaded.generate(records(), num_beams=2) == trained.generate(records(), num_beams=2)
+
+    def test_token_ids_without_a_preprocessor(self):
+        encoder = mm.encoders.vgg(1, 8, convolutions=1, image_shape=(8, 8, 3))
+        task = mm.models.ImageCaptioner(encoder, units=8, vocabulary_size=12, start_id=5, end_id=7)
+        found = task.generate(floats(2, 8, 8, 3).tolist(), max_length=4, return_scores=True)
+        for row, sentence in enumerate(found):
+            assert all(0 < word < 12 for word in sentence.text)
+            assert 5 not in sentence.text
+            ids = [5, *[7 if word == "[END]" else word for word in sentence.words]]
+            assert task.score([floats(2, 8, 8, 3)[row]], [ids])[0] == pytest.approx(sentence.log_probability, abs=1e-4)
+
+    def test_several_modalities_one_of_them_absent(self):
+        encoders = {
+            "image": mm.encoders.vgg(1, 8, convolutions=1, image_shape=(8, 8, 3)),
+            "features_tags": mm.encoders.features((3,)),
+        }
+        task = mm.models.ImageCaptioner(encoders, units=8, vocabulary_size=12, optional=("features_tags",))
+        image = floats(8, 8, 3)
+        with_tags, without, filled = (
+            task.generate({"image": image, **tags}, max_length=4, return_scores=True)
+            for tags in (
+                {"features_tags": np.ones(3)},
+                {},
+                {"features_tags": np.full(3, 9.0), "features_tags_present": False},
+            )
+        )
+        assert without == filled
+        assert with_tags.score != without.score
+        with pytest.raises(ValueError, match="needs records: dicts with"):
+            task.generate(image)
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("build", "message"),
+        [
+            (lambda: captioner("gru"), "`decoder` must be one of"),
+            (lambda: captioner(preprocessor=None), "How many words there are is not known"),
+            (lambda: captioner(vocabulary_size=5), "must know every word of the preprocessor"),
+            (lambda: captioner(preprocessor=None, vocabulary_size=9, end_id=12), "The marks must be ids"),
+            (
+                lambda: captioner(preprocessor=mm.preprocessing.Preprocessor(image=mm.preprocessing.Image((8, 8)))),
+                "needs a part for the sentences that are said",
+            ),
+            (lambda: captioner().generate([]), "At least one record is needed"),
+            (lambda: captioner().generate(records(), max_length=0), "`max_length` must be a positive integer"),
+            (lambda: captioner().generate(records(), prefix="a zebra"), "hold words of the vocabulary only"),
+            (lambda: captioner().generate(records(), prefix="a red dot", max_length=3), "must be shorter than"),
+            (lambda: mm.losses.WordCrossEntropy(1.0), "`label_smoothing` must lie in"),
+            (lambda: mm.layers.OwnWords(None), "`decoder` must be a mm.layers.Decoder"),
+        ],
+    )
+    def test_errors(self, build, message):
+        with pytest.raises(ValueError, match=message):
+            build()
+
+    def test_a_file_that_is_no_picture(self, tmp_path):
+        path = tmp_path / "broken.jpg"
+        path.write_bytes(b"no picture")
+        with pytest.raises(ValueError, match="'image': not a readable picture"):
+            captioner().generate(str(path))
+
+    def test_an_empty_caption_and_one_that_is_too_long(self):
+        """An empty one teaches the end mark; one that is cut teaches no end."""
+        task = captioner(preprocessor=preprocessor(length=4))
+        task.compile()
+        x = task.prepare([{"image": picture("red", "dot"), "text": text} for text in ("", "a red dot on white")])
+        assert x["token_ids"].tolist() == [[2, 3, 0, 0], [2, 4, 5, 7]]
+        y, weight = task.targets(x, None)
+        assert array(y["text"]).tolist() == [[3, 0, 0, 0], [4, 5, 7, 0]]
+        assert array(weight["text"]).tolist() == [[1, 0, 0, 0], [1, 1, 1, 0]]
