@@ -11,6 +11,8 @@ from mmkeras.models.multimodal_regressor import MultimodalRegressor
 from mmkeras.models.sentence_task import Sentence, SentenceTask
 from mmkeras.models.sequence_tagger import SequenceTagger
 from mmkeras.models.task import Task
+from mmkeras.models.translator import Translator
+from mmkeras.models.video_captioner import VideoCaptioner
 from mmkeras.models.visual_question_answering import VisualQuestionAnswering
 
 __all__ = [
@@ -26,5 +28,7 @@ __all__ = [
     "SentenceTask",
     "SequenceTagger",
     "Task",
+    "Translator",
+    "VideoCaptioner",
     "VisualQuestionAnswering",
 ]

@@ -46,35 +46,3 @@ class ImageCaptioner(SentenceTask):
     References:
         Vinyals et al. 2015, Show and Tell. Xu et al. 2015, Show, Attend and Tell.
     """
-
-    def __init__(
-        self,
-        encoders,
-        decoder="lstm",
-        *,
-        fusion=None,
-        units=256,
-        vocabulary_size=None,
-        start_id=None,
-        end_id=None,
-        sampling_rate=0.0,
-        optional=(),
-        modality_dropout_rate=0.0,
-        preprocessor=None,
-        **kwargs,
-    ):
-        super().__init__(
-            encoders if isinstance(encoders, dict) else {"image": encoders},
-            decoder,
-            "text",
-            fusion=fusion,
-            units=units,
-            vocabulary_size=vocabulary_size,
-            start_id=start_id,
-            end_id=end_id,
-            sampling_rate=sampling_rate,
-            optional=optional,
-            modality_dropout_rate=modality_dropout_rate,
-            preprocessor=preprocessor,
-            **kwargs,
-        )

@@ -43,12 +43,12 @@ class Sentence(NamedTuple):
 class SentenceTask(Task):
     """Base of the tasks that say a sentence about other modalities: encoders, a decoder, and the loop in the graph.
 
-    It is trained on its sentences as inputs: the word after each one is the target, and padding counts nothing.
+    It is trained on its sentences as inputs: the word after each one is the target, and padding counts nothing. A
+    subclass says which modality is `described`, where there is one encoder, and which is the `sentence`.
 
     Args:
-        encoders: dict of encoders by modality.
+        encoders: an encoder of the modality that is described, or a dict of encoders by modality.
         decoder: `"lstm"`, `"transformer"`, or a `mm.layers.Decoder`.
-        sentence: the modality that is said, `"text"` or `"target_text"`.
         fusion: for several encoders, a fusion layer that keeps tokens; None takes `AttentionFusion()`.
         units: size of a decoder given by name.
         vocabulary_size: number of token ids; None takes that of the preprocessor's part.
@@ -60,11 +60,13 @@ class SentenceTask(Task):
         preprocessor: what turns raw records into inputs; saved with the task.
     """
 
+    described = "image"
+    sentence = "text"
+
     def __init__(
         self,
         encoders,
-        decoder,
-        sentence,
+        decoder="lstm",
         *,
         fusion=None,
         units=256,
@@ -78,8 +80,9 @@ class SentenceTask(Task):
         **kwargs,
     ):
         # === Layers ===
-        encoders = check_encoders(encoders)
+        encoders = check_encoders(encoders if isinstance(encoders, dict) else {self.described: encoders})
         fusion = check_fusion(fusion)
+        sentence = self.sentence
         if len(encoders) > 1 and fusion is None:
             fusion = AttentionFusion(name="fusion")
         part = _part(preprocessor, sentence)
@@ -112,7 +115,6 @@ class SentenceTask(Task):
         self.encoders = encoders
         self.decoder = decoder
         self.fusion = fusion
-        self.sentence = sentence
         self.units = units
         self.vocabulary_size = vocabulary_size
         self.start_id = start_id

@@ -52,6 +52,36 @@ def encoders_model(names):
     return keras.Model(inputs, outputs), x
 
 
+def generation_model():
+    """One model of the loops that say sentences, by different decoders and strategies."""
+    layers, generation = mm.layers, mm.generation
+    context = keras.Input((5, 6), name="context")
+    prefix_ids = keras.Input((6,), dtype="int32", name="prefix_ids")
+    noise = keras.Input((2, 6), name="noise")
+    outputs = {}
+    for name, decoder, strategy, options in (
+        ("greedy", layers.TransformerDecoder(12, 8, num_layers=1, num_heads=2), generation.Greedy(), {}),
+        ("beam", layers.LSTMDecoder(12, 8), generation.Beam(3, num_return=2), {"return_attention": True}),
+        (
+            "sample",
+            layers.LSTMDecoder(12, 8, attention="multi_head"),
+            generation.Sample(2.0, top_k=6, top_p=0.9, num_return=2),
+            {"repetition_penalty": 1.5, "min_length": 2},
+        ),
+    ):
+        decoder.build((None, None), (None, 5, 6))
+        decoder.set_weights([1.5 * weight for weight in decoder.get_weights()])
+        decode = generation.Decode(decoder, strategy, start_id=2, end_id=3, max_length=6, **options)
+        outputs |= {f"{name}_{key}": value for key, value in decode(context, prefix_ids, noise).items()}
+    rng = np.random.default_rng(0)
+    x = {
+        "context": rng.normal(size=(3, 5, 6)).astype("float32"),
+        "prefix_ids": np.array([[0] * 6, [7, 5, 0, 0, 0, 0], [0] * 6], "int32"),
+        "noise": rng.uniform(0, 1, (3, 2, 6)).astype("float32"),
+    }
+    return keras.Model([context, prefix_ids, noise], outputs), x
+
+
 def groups(*, heavy=False):
     """Name, model and inputs of everything that ships."""
     if heavy:
@@ -60,6 +90,7 @@ def groups(*, heavy=False):
         return
     yield ("layers", *layers_model())
     yield ("encoders", *encoders_model([name for name, case in ENCODERS.items() if not case.heavy]))
+    yield ("generation", *generation_model())
     for name, case in TASKS.items():
         yield name.replace("/", "_"), case.make(), case.x
 

@@ -205,6 +205,24 @@ def _described():
     )
 
 
+def _filmed():
+    frames = keras.Input((None, 16, 16, 3), name="frames")
+    stills = keras.layers.TimeDistributed(_still(), name="stills")(frames)
+    return mm.models.VideoCaptioner(
+        mm.encoders.finish(frames, stills),
+        mm.layers.LSTMDecoder(20, 8, attention="multi_head", num_heads=2, tied=True),
+    )
+
+
+def _translated():
+    return mm.models.Translator(
+        {"text": _text(), "image": _image()},
+        mm.layers.LSTMDecoder(20, 8),
+        fusion=mm.layers.CoAttention(2),
+        optional=("image",),
+    )
+
+
 _PRESENCE = {"image_present": FLAGS, "text_present": ~FLAGS, "audio_present": np.array([True, False, False])}
 
 TASKS = {
@@ -247,7 +265,7 @@ TASKS = {
         },
         None,
         # Encoders, null embeddings, fusion, decoder (embedding, bias, a block, norm).
-        3 + 4 + 2 * 1 + 20 + 1 + 1 + 4 * 2 + 2 * 7 + 4 + 2,
+        3 + 2 + 2 * 1 + 20 + 1 + 1 + 4 * 2 + 2 * 7 + 4 + 2,
         "perplexity",
     ),
     "MultimodalClassifier": TaskCase(
@@ -328,6 +346,25 @@ TASKS = {
         {"token_ids": sentences()},
         (floats(BATCH, 6, 3) > 0).astype("float32"),
         4 + 2,
+    ),
+    "Translator": TaskCase(
+        _translated,
+        {
+            "token_ids": sentences(),
+            "target_token_ids": sentences(seed=1),
+            "image": pixels(),
+            "image_present": FLAGS,
+        },
+        None,
+        # Encoders, null embedding, fusion, decoder.
+        4 + 3 + 1 + 2 * 11 + 1 + 2 + 5 + 4 + 2,
+        "perplexity",
+    ),
+    "VideoCaptioner": TaskCase(
+        _filmed,
+        {"frames": np.stack([pixels(seed=seed) for seed in range(4)], axis=1), "token_ids": sentences()},
+        None,
+        3 + 1 + 1 + 5 + 11,
     ),
     "VisualQuestionAnswering": TaskCase(
         _asked,

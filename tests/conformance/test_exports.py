@@ -50,7 +50,7 @@ def test_reload_in_a_fresh_process(tmp_path):
     report = assert_equal(report_of("keras", tmp_path), "keras")
     assert set(report["layers"]) == {name.replace("/", "_") for name in LAYERS}
     assert len(report["encoders"]) == sum(not case.heavy for case in ENCODERS.values())
-    assert len(report) == 2 + len(TASKS)
+    assert len(report) == 3 + len(TASKS)
 
 
 @pytest.mark.tensorflow
