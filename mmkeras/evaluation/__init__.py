@@ -13,6 +13,7 @@ from mmkeras.evaluation.predictions import Predictions, hide, predict_all
 from mmkeras.evaluation.regression import regression_report, sentiment_report
 from mmkeras.evaluation.robustness import RobustnessCurves, robustness
 from mmkeras.evaluation.rouge import rouge_l
+from mmkeras.evaluation.sentence_controls import one_sentence, sentence_controls
 from mmkeras.evaluation.sentences import caption_tokens, distinct_n, perplexity, word_accuracy
 from mmkeras.evaluation.subsets import subsets
 from mmkeras.evaluation.table import Table
@@ -37,6 +38,7 @@ __all__ = [
     "distinct_n",
     "hide",
     "normalize_answer",
+    "one_sentence",
     "paired_bootstrap",
     "perplexity",
     "plot_confusion",
@@ -44,6 +46,7 @@ __all__ = [
     "regression_report",
     "robustness",
     "rouge_l",
+    "sentence_controls",
     "sentiment_report",
     "subsets",
     "vqa_accuracy",

@@ -8,7 +8,8 @@ from mmkeras.models.joint_embedding import JointEmbedding
 from mmkeras.models.multi_task import MultiTask
 from mmkeras.models.multimodal_classifier import MultimodalClassifier
 from mmkeras.models.multimodal_regressor import MultimodalRegressor
-from mmkeras.models.sentence_task import Sentence, SentenceTask
+from mmkeras.models.sentence_parts import Sentence
+from mmkeras.models.sentence_task import SentenceTask
 from mmkeras.models.sequence_tagger import SequenceTagger
 from mmkeras.models.task import Task
 from mmkeras.models.translator import Translator

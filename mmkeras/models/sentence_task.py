@@ -1,50 +1,24 @@
 """What tasks have in common that say sentences: captions, translations, summaries."""
 
-from typing import Any, NamedTuple
-
 import keras
 import numpy as np
 
 from mmkeras.generation import Beam, Decode, Greedy
 from mmkeras.keys import prepared_key
-from mmkeras.layers import (
-    AttentionFusion,
-    Decoder,
-    LSTMDecoder,
-    MatchRows,
-    OwnWords,
-    TransformerDecoder,
-)
+from mmkeras.layers import AttentionFusion, MatchRows, OwnWords
 from mmkeras.losses import WordCrossEntropy
 from mmkeras.metrics import Perplexity
 from mmkeras.models.branches import check_encoders, check_fusion, encode_modalities
+from mmkeras.models.sentence_parts import Sentence, check_sizes, make_decoder, part_of, placed
 from mmkeras.models.task import Task
-from mmkeras.preprocessing.preprocessor import Preprocessor
-
-
-class Sentence(NamedTuple):
-    """A generated sentence.
-
-    Attributes:
-        text: the sentence; its token ids as a list in a task without a preprocessor.
-        words: its words, one for each row of `attention`; the end mark is the last where it was said.
-        score: by which sentences of one sample are ranked.
-        log_probability: of the sentence, by the model.
-        attention: array (word, key), what was looked at while each word was said; None if not asked for.
-    """
-
-    text: Any
-    words: list
-    score: float
-    log_probability: float
-    attention: np.ndarray | None
 
 
 class SentenceTask(Task):
     """Base of the tasks that say a sentence about other modalities: encoders, a decoder, and the loop in the graph.
 
     It is trained on its sentences as inputs: the word after each one is the target, and padding counts nothing. A
-    subclass says which modality is `described`, where there is one encoder, and which is the `sentence`.
+    subclass says which modality is `described`, where there is one encoder, and which is the `sentence`. Where an
+    encoder gives a fixed number of tokens, as of a picture, each gets a learned vector for its place.
 
     Args:
         encoders: an encoder of the modality that is described, or a dict of encoders by modality.
@@ -85,28 +59,29 @@ class SentenceTask(Task):
         sentence = self.sentence
         if len(encoders) > 1 and fusion is None:
             fusion = AttentionFusion(name="fusion")
-        part = _part(preprocessor, sentence)
+        part = part_of(preprocessor, sentence)
         given = {"vocabulary_size": vocabulary_size, "start_id": start_id, "end_id": end_id}
         of_part = {"vocabulary_size": "num_tokens", "start_id": "start_id", "end_id": "end_id"}
         ids = {
             name: getattr(part, of_part[name]) if value is None and part is not None else value
             for name, value in given.items()
         }
-        decoder = _decoder(decoder, ids["vocabulary_size"], units)
+        decoder = make_decoder(decoder, ids["vocabulary_size"], units)
         start_id, end_id = (
             default if ids[name] is None else int(ids[name]) for name, default in (("start_id", 2), ("end_id", 3))
         )
-        _check_sizes(decoder, part, sentence, start_id, end_id)
+        check_sizes(decoder, part, sentence, start_id, end_id)
         own_words = OwnWords(decoder, sampling_rate, name="own_words") if sampling_rate else None
 
         # === Functional model ===
         branches = encode_modalities(encoders, optional=optional, modality_dropout_rate=modality_dropout_rate)
         key = prepared_key(sentence, "token_ids")
         token_ids = keras.Input((None,), dtype="int32", name=key)
+        encodings = {name: placed(x, name) for name, x in branches.encodings.items()}
         if fusion is None:
-            (context,) = branches.encodings.values()
+            (context,) = encodings.values()
         else:
-            context = fusion(branches.encodings, presence=branches.presence or None)
+            context = fusion(encodings, presence=branches.presence or None)
         matched = MatchRows(name="context_of_sentence")([context, token_ids])
         read = token_ids if own_words is None else own_words(token_ids, matched)
         super().__init__(inputs=[*branches.inputs, token_ids], outputs={sentence: decoder(read, matched)}, **kwargs)
@@ -289,12 +264,12 @@ class SentenceTask(Task):
 
     def _unsayable(self):
         """Ids of marks: padding, unknown words, the start mark."""
-        part = _part(self.preprocessor, self.sentence)
+        part = part_of(self.preprocessor, self.sentence)
         unknown = () if part is None or part.tokenizer is not None else (1,)
         return (0, *unknown, self.start_id) if self.start_id not in (0, self.end_id) else (0, *unknown)
 
     def _max_length(self, max_length):
-        part = _part(self.preprocessor, self.sentence)
+        part = part_of(self.preprocessor, self.sentence)
         if max_length is None:
             # The start mark is read, not said.
             return 30 if part is None or part.length is None else part.length - 1
@@ -302,7 +277,7 @@ class SentenceTask(Task):
 
     def _prefix(self, prefix, length):
         ids = np.zeros(length, "int32")
-        part = _part(self.preprocessor, self.sentence)
+        part = part_of(self.preprocessor, self.sentence)
         if isinstance(prefix, str) and prefix and part is None:
             raise ValueError(f"Words need a preprocessor: give `prefix` as token ids. Received: prefix={prefix!r}")
         if isinstance(prefix, str):
@@ -320,7 +295,7 @@ class SentenceTask(Task):
 
     def _sentences(self, found):
         """The sentences of one sample, those that there are."""
-        part = _part(self.preprocessor, self.sentence)
+        part = part_of(self.preprocessor, self.sentence)
         sentences = []
         for place, ids in enumerate(found["token_ids"].tolist()):
             if found["scores"][place] <= -1e8:
@@ -356,45 +331,3 @@ class _Models:
 
     def __init__(self):
         self.by_options = {}
-
-
-def _part(preprocessor, sentence):
-    if not isinstance(preprocessor, Preprocessor):
-        return None
-    if sentence not in preprocessor.parts:
-        raise ValueError(
-            f"The preprocessor needs a part for the sentences that are said, {sentence}=mm.preprocessing.Text(...). "
-            f"Received: parts {sorted(preprocessor.parts)}"
-        )
-    return preprocessor[sentence]
-
-
-def _decoder(decoder, vocabulary_size, units):
-    if isinstance(decoder, Decoder):
-        return decoder
-    classes = {"lstm": LSTMDecoder, "transformer": TransformerDecoder}
-    if decoder not in classes:
-        raise ValueError(f"`decoder` must be one of {sorted(classes)} or a mm.layers.Decoder. Received: {decoder!r}")
-    if vocabulary_size is None:
-        raise ValueError(
-            "How many words there are is not known: give a `preprocessor` that was adapted, or `vocabulary_size`. "
-            "Received: vocabulary_size=None"
-        )
-    return classes[decoder](vocabulary_size, units, name="decoder")
-
-
-def _check_sizes(decoder, part, sentence, start_id, end_id):
-    size = decoder.vocabulary_size
-    if part is not None and part.num_tokens > size:
-        raise ValueError(
-            f"The decoder must know every word of the preprocessor's {sentence!r}: {part.num_tokens} ids. "
-            f"Received: vocabulary_size={size}"
-        )
-    if part is not None and not part.mark_ends:
-        raise ValueError(
-            f"Sentences need marks where they begin and end: Text(mark_ends=True) for {sentence!r}. Received: {part!r}"
-        )
-    if not 0 <= start_id < size or not 0 < end_id < size:
-        raise ValueError(
-            f"The marks must be ids of the vocabulary, of size {size}. Received: start_id={start_id}, end_id={end_id}"
-        )

@@ -6,6 +6,7 @@ from mmkeras.training.learning_rates import LearningRates
 from mmkeras.training.loss_weight_schedule import LossWeightSchedule
 from mmkeras.training.modality_balance import ModalityBalance
 from mmkeras.training.retrieval_callback import RetrievalCallback
+from mmkeras.training.sentence_callback import SentenceCallback
 from mmkeras.training.step import Step
 from mmkeras.training.steps import GradientCache
 from mmkeras.training.transfer import add_lora, freeze, stages, unfreeze
@@ -18,6 +19,7 @@ __all__ = [
     "LossWeightSchedule",
     "ModalityBalance",
     "RetrievalCallback",
+    "SentenceCallback",
     "Step",
     "UnimodalLosses",
     "add_lora",

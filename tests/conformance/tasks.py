@@ -251,8 +251,8 @@ TASKS = {
         _captioned,
         {"image": pixels(), "token_ids": sentences(), "image_present": FLAGS},
         None,
-        # Encoder, null embedding, decoder (embedding, words, layer and its start, attention, output), rate.
-        3 + 1 + 1 + 2 + 5 + 4 + 2 + 1,
+        # Encoder, null embedding, places, decoder (embedding, words, layer and its start, attention, output), rate.
+        3 + 1 + 1 + 1 + 2 + 5 + 4 + 2 + 1,
     ),
     "ImageCaptioner/transformer": TaskCase(
         _described,
@@ -264,8 +264,8 @@ TASKS = {
             "features_tags_present": ~FLAGS,
         },
         None,
-        # Encoders, null embeddings, fusion, decoder (embedding, bias, a block, norm).
-        3 + 2 + 2 * 1 + 20 + 1 + 1 + 4 * 2 + 2 * 7 + 4 + 2,
+        # Encoders, null embeddings, places, fusion, decoder (embedding, bias, a block, norm).
+        3 + 2 + 2 * 1 + 1 + 20 + 1 + 1 + 4 * 2 + 2 * 7 + 4 + 2,
         "perplexity",
     ),
     "MultimodalClassifier": TaskCase(
@@ -356,8 +356,8 @@ TASKS = {
             "image_present": FLAGS,
         },
         None,
-        # Encoders, null embedding, fusion, decoder.
-        4 + 3 + 1 + 2 * 11 + 1 + 2 + 5 + 4 + 2,
+        # Encoders, null embedding, places, fusion, decoder.
+        4 + 3 + 1 + 1 + 2 * 11 + 1 + 2 + 5 + 4 + 2,
         "perplexity",
     ),
     "VideoCaptioner": TaskCase(

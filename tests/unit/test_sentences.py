@@ -71,15 +71,18 @@ class TestTraining:
         grouped = {"image": flat["image"][::2], "token_ids": flat["token_ids"].reshape(4, 2, -1)}
         one, all_at_once = (array(task(x)["text"]) for x in (flat, grouped))
         np.testing.assert_allclose(all_at_once.reshape(one.shape), one, atol=1e-5)
-        losses = [task.evaluate(flat, verbose=0, return_dict=True)["loss"]]
-        task.compile()  # Keras holds on to the rank of the first batches.
-        losses.append(task.evaluate(grouped, verbose=0, return_dict=True)["loss"])
+
+        def loss(x):
+            task.compile()  # Keras holds on to the rank and group size of the first batches.
+            return task.evaluate(x, verbose=0, return_dict=True)["loss"]
+
+        losses = [loss(flat), loss(grouped)]
         assert losses[0] == pytest.approx(losses[1], abs=1e-5)
         # An empty place in a group is padding and counts nothing.
         grouped["token_ids"] = np.concatenate(
             [grouped["token_ids"], np.zeros_like(grouped["token_ids"][:, :1])], axis=1
         )
-        assert task.evaluate(grouped, verbose=0, return_dict=True)["loss"] == pytest.approx(losses[0], abs=1e-5)
+        assert loss(grouped) == pytest.approx(losses[0], abs=1e-5)
 
     @needs_tensorflow
     def test_fit_on_datasets(self):
@@ -208,6 +211,110 @@ class TestGenerate:
         assert with_tags.score != without.score
         with pytest.raises(ValueError, match="needs records: dicts with"):
             task.generate(image)
+
+
+class TestMeasured:
+    def test_controls(self, trained):
+        """What is said of another picture, and of all alike, is mostly wrong."""
+        blind = captioner()
+        table = mm.evaluation.sentence_controls(trained, records(), train=records(), blind=blind, num_beams=2)
+        rows = {row["model"]: row for row in table}
+        assert list(rows) == ["all modalities", "shuffled", "blind", "one sentence"]
+        assert rows["all modalities"]["bleu_4"] == pytest.approx(1.0)
+        assert rows["all modalities"]["num_distinct"] == 4
+        assert rows["one sentence"]["num_distinct"] == 1
+        for name in ("shuffled", "blind", "one sentence"):
+            assert rows[name]["cider_d"] < 0.8 * rows["all modalities"]["cider_d"]
+        # Nobody keeps its own picture.
+        assert rows["shuffled"]["example"] != rows["all modalities"]["example"]
+
+    def test_the_one_sentence_is_the_best_of_its_corpus(self):
+        said = [
+            ["a man in a red shirt runs"],
+            ["a man in a blue shirt runs"],
+            ["a man in a red hat runs"],
+            ["two dogs play"],
+        ]
+        best = mm.evaluation.one_sentence(said)
+        scores = {sentence: mm.evaluation.bleu([sentence] * 4, said, smooth=True)["bleu_4"] for (sentence,) in said}
+        assert scores[best] == max(scores.values())
+        with pytest.raises(ValueError, match="A corpus of sentences of two words"):
+            mm.evaluation.one_sentence([["dog"]])
+
+    def test_records_without_a_sentence(self, trained):
+        with pytest.raises(ValueError, match="in record 1"):
+            mm.evaluation.sentence_controls(trained, [records()[0], {"image": records()[1]["image"]}])
+
+    def test_callback(self):
+        task = captioner()
+        task.compile()
+        x = task.prepare([{**record, "text": record["text"][0]} for record in records()])
+        callback = mm.training.SentenceCallback(records(), every=2, measures=("bleu_1", "num_distinct"))
+        history = task.fit(x, epochs=4, callbacks=[callback], verbose=0).history
+        assert list(callback.results) == [0, 1, 3]
+        assert history["val_bleu_1"] == [callback.results[epoch]["bleu_1"] for epoch in (0, 1, 1, 3)]
+        report = mm.evaluation.caption_report(task.generate(records()), [record["text"] for record in records()])
+        assert callback.results[3] == report
+        assert callback.samples == task.generate(records())
+
+    @needs_tensorflow
+    def test_callback_writes_for_tensorboard(self, tmp_path):
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+        task = captioner()
+        task.compile()
+        x = task.prepare([{**record, "text": record["text"][0]} for record in records()])
+        callback = mm.training.SentenceCallback(records(), log_dir=tmp_path, num_samples=2)
+        task.fit(x, epochs=2, callbacks=[callback], verbose=0)
+        written = EventAccumulator(str(tmp_path), size_guidance={"tensors": 0}).Reload()
+        assert {"val_bleu_4", "sentences", "pictures"} <= set(written.Tags()["tensors"])
+        text = written.Tensors("sentences")[-1].tensor_proto.string_val[0].decode()
+        assert callback.samples[0] in text
+        assert "a red dot on white" in text
+        # Width, height and two pictures.
+        assert len(written.Tensors("pictures")[-1].tensor_proto.string_val) == 4
+
+    @pytest.mark.parametrize(
+        ("options", "message"), [({"measures": ("meteor",)}, "`measures`"), ({"every": 0}, "`every`")]
+    )
+    def test_callback_errors(self, options, message):
+        with pytest.raises(ValueError, match=message):
+            mm.training.SentenceCallback(records(), **options)
+
+
+class TestOtherSentences:
+    def test_translation_with_a_picture(self):
+        """The word for 'light' depends on the picture: a lamp, or not heavy."""
+        keras.utils.set_random_seed(0)
+        pre = mm.preprocessing.Preprocessor(
+            text=mm.preprocessing.Text(vocabulary=["a", "light", "dog"], length=5),
+            image=mm.preprocessing.Image((8, 8)),
+            target_text=mm.preprocessing.Text(vocabulary=["ein", "licht", "leicht", "hund"], length=6),
+            optional=("image",),
+        )
+        encoders = {
+            "text": mm.encoders.lstm(pre["text"].num_tokens, 16),
+            "image": mm.encoders.vgg(1, 8, convolutions=1, image_shape=(8, 8, 3)),
+        }
+        task = mm.models.Translator(encoders, units=16, optional=("image",), preprocessor=pre)
+        task.compile(keras.optimizers.Adam(0.02))
+        pairs = [
+            {"text": "a light", "image": picture("red", "square"), "target_text": "ein licht"},
+            {"text": "a light", "image": picture("blue", "square"), "target_text": "leicht"},
+            {"text": "a dog", "image": picture("blue", "square"), "target_text": "ein hund"},
+            {"text": "a dog", "target_text": "ein hund"},
+        ]
+        task.fit(pre(pairs), epochs=80, verbose=0)
+        plain = [{key: value for key, value in pair.items() if key != "target_text"} for pair in pairs]
+        assert task.translate(plain) == [pair["target_text"] for pair in pairs]
+
+    def test_a_clip(self):
+        frames = keras.Input((None, 8, 8, 3), name="frames")
+        still = mm.encoders.vgg(1, 8, convolutions=1, image_shape=(8, 8, 3), pooling="avg")
+        encoder = mm.encoders.finish(frames, keras.layers.TimeDistributed(still)(frames))
+        task = mm.models.VideoCaptioner(encoder, units=8, vocabulary_size=12)
+        sentence = task.generate(floats(5, 8, 8, 3), max_length=4, return_attention=True)
+        assert sentence.attention.shape == (len(sentence.words), 5)
 
 
 class TestBadInput:
