@@ -7,7 +7,7 @@ JAX_VENV := .venv-jax
 BIN := $(VENV)/bin
 TEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: help demo test test-all test-jax lint coverage wheel bench-layers bench-toy bench-pipeline bench-retrieval bench-spoken-digits bench-flickr8k-retrieval bench-micro-batches bench-easy-vqa bench-mosi bench-avdigits bench-fsdd bench-esc10 bench-eeg bench-gpu tables clean
+.PHONY: help demo test test-all test-jax lint coverage wheel bench-layers bench-toy bench-pipeline bench-retrieval bench-spoken-digits bench-flickr8k-retrieval bench-micro-batches bench-easy-vqa bench-mosi bench-avdigits bench-fsdd bench-esc10 bench-eeg bench-toy-captions bench-gpu tables clean
 
 help:  ## Say what there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -77,6 +77,9 @@ bench-esc10: $(VENV)/ready  ## Score ten environmental sounds, cross-validated: 
 
 bench-eeg: $(VENV)/ready  ## Score eyes open or closed, and fists, by EEG: make bench-eeg DATA=eegmmi_s001
 	$(BIN)/python benchmarks/eeg.py --data $(DATA) --seeds 3 --record
+
+bench-toy-captions: $(VENV)/ready  ## Score captions of the toy world by its own grammar
+	$(BIN)/python benchmarks/toy_captions.py --seeds 3 --record
 
 tables: $(VENV)/ready  ## Fill the tables of the READMEs from benchmarks/results
 	$(BIN)/python benchmarks/tables.py
