@@ -6,6 +6,7 @@ from mmkeras.layers import ClassHead, Head
 from mmkeras.models.fusion_task import FusionTask
 from mmkeras.models.groups import where_known
 from mmkeras.models.loss_weights import LossWeights
+from mmkeras.ops import num_replicas
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
@@ -145,7 +146,8 @@ class MultiTask(FusionTask):
         for name, loss in self._loss_of.items():
             losses[name] = loss(y[name], y_pred[name], sample_weight=sample_weight[name])
             self._loss_trackers[name].update_state(losses[name], sample_weight=keras.ops.sum(sample_weight[name]))
-        return self._weigh(losses) + sum(self.losses)
+        # Penalties of weights count once, however many replicas there are.
+        return self._weigh(losses) + sum(self.losses) / num_replicas()
 
     def assign_loss_weights(self, weights):
         """Change how much the losses of heads count from now on: a dict of numbers by name."""
