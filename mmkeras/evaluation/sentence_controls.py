@@ -13,15 +13,15 @@ from mmkeras.models import SentenceTask
 
 # How many sentences are tried as the one for all, and on how many samples.
 _CANDIDATES, _SAMPLES = 60, 400
-_MEASURES = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "cider_d", "num_distinct")
+MEASURES = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "cider_d", "num_distinct")
 
 
 def sentence_controls(
     task: SentenceTask,
     records: Iterable[Mapping],
     *,
-    train: Iterable[Mapping] | None = None,
-    blind: SentenceTask | None = None,
+    train: Sequence[Mapping] | None = None,
+    blind: tuple[SentenceTask, Sequence[Mapping]] | None = None,
     num_beams: int = 3,
     seed: int = 0,
     batch_size: int = 64,
@@ -31,14 +31,15 @@ def sentence_controls(
     - `all modalities`: the task.
     - `shuffled`: the task, each record described by what belongs to another one. Where that costs nothing, the task
       says what fits everywhere.
-    - `blind`: another task that was trained without the modality that is described: what language alone knows.
-    - `one sentence`: the same sentence for every record, the best one found among those of `train`.
+    - `blind`: another task that was trained without what is described, on black pictures for instance: what language
+      alone knows.
+    - `one sentence`: the same sentence for every record, the best by BLEU-4 among common ones of `train`.
 
     Args:
         task: a captioner or translator with a preprocessor.
         records: records with the modalities and with what people said of them.
         train: the records trained on; None leaves `one sentence` out.
-        blind: a task trained without what is described; None leaves its row out.
+        blind: a task trained without what is described, and the records to show it, as many; None leaves its row out.
         num_beams: how many beams say the sentences.
         seed: seed of the shuffling.
         batch_size: how many records are described together.
@@ -56,22 +57,30 @@ def sentence_controls(
     ['all modalities', 'shuffled', 'one sentence']
     """
     records = list(records)
+    if not isinstance(task, SentenceTask) or len(records) < 2 or (train is not None and not len(train)):
+        raise ValueError(
+            "Controls need a task that says sentences, two records to shuffle, and a train set that is not empty. "
+            f"Received: {type(task).__name__}, {len(records)} records"
+        )
     references = references_of(records, task.sentence)
-    plain = [{key: value for key, value in record.items() if key in task.encoders} for record in records]
     order = np.random.default_rng(seed).permutation(len(records))
     # Nobody keeps its own: each takes that of the next in a random order.
     other = np.empty_like(order)
     other[order] = np.roll(order, 1)
     say = {"num_beams": num_beams, "batch_size": batch_size}
-    said = {"all modalities": task.generate(plain, **say), "shuffled": task.generate([plain[i] for i in other], **say)}
+    said = {
+        "all modalities": task.generate(records, **say),
+        "shuffled": task.generate([records[i] for i in other], **say),
+    }
     if blind is not None:
-        said["blind"] = blind.generate(plain, **say)
+        blind_task, shown = blind
+        said["blind"] = blind_task.generate(list(shown), **say)
     if train is not None:
         said["one sentence"] = [one_sentence(references_of(train, task.sentence))] * len(records)
     rows = []
     for name, sentences in said.items():
         report = caption_report(sentences, references)
-        rows.append({"model": name, **{key: report[key] for key in _MEASURES}, "example": sentences[0]})
+        rows.append({"model": name, **{key: report[key] for key in MEASURES}, "example": sentences[0]})
     return Table(rows, f"{len(records):,} samples")
 
 

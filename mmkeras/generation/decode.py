@@ -58,7 +58,8 @@ class Decode(keras.layers.Layer):
         return_attention=False,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        # Rounding noise to a few bits would draw other words: only the context is cast.
+        super().__init__(autocast=False, **kwargs)
         if not isinstance(decoder, Decoder) or not isinstance(strategy, Strategy):
             raise ValueError(
                 "Decode needs a mm.layers.Decoder and a strategy such as mm.generation.Greedy(). "
@@ -95,7 +96,7 @@ class Decode(keras.layers.Layer):
 
     def call(self, context, prefix_ids=None, noise=None, mask=None, context_mask=None):
         context_mask = mask if context_mask is None else context_mask
-        memory = self.decoder.remember(context, context_mask)
+        memory = self.decoder.remember(keras.ops.cast(context, self.decoder.compute_dtype), context_mask)
         state = self.decoder.initial_state(memory, self.max_length)
         if self.return_attention and "attention" not in state:
             raise ValueError(

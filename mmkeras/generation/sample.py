@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from mmkeras.generation.strategy import IMPOSSIBLE, Strategy
+from mmkeras.generation.strategy import IMPOSSIBLE, Strategy, check_integers
 from mmkeras.generation.walk import walk
 
 
@@ -36,6 +36,7 @@ class Sample(Strategy):
     """
 
     def __init__(self, temperature=1.0, *, top_k=None, top_p=None, num_return=1):
+        check_integers(top_k=top_k or 1, num_return=num_return)
         if not temperature > 0:
             raise ValueError(f"`temperature` must be above 0. Received: temperature={temperature}")
         if top_k is not None and top_k < 1:
@@ -58,10 +59,13 @@ class Sample(Strategy):
 
         def choose(ranked, index):
             kept = self._kept(ranked / self.temperature)
-            sums = ops.cumsum(ops.softmax(kept, axis=-1), axis=-1)
+            shares = ops.softmax(kept, axis=-1)
+            sums = ops.cumsum(shares, axis=-1)
             place = ops.take(noise, index, axis=1)[:, None] * sums[:, -1:]
             passed = ops.sum(ops.cast(sums <= place, "int32"), axis=-1)
-            return ops.minimum(passed, ranked.shape[-1] - 1)
+            # Noise of 1 falls behind the last word that may be said.
+            words = ops.arange(ranked.shape[-1], dtype="int32")
+            return ops.minimum(passed, ops.max(ops.where(shares > 0, words, 0), axis=-1))
 
         return walk(search, choose, self.num_return)
 

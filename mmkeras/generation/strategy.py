@@ -1,5 +1,6 @@
 """What ways of generating have in common."""
 
+import numbers
 from typing import Any, NamedTuple
 
 import keras
@@ -89,11 +90,20 @@ class Strategy:
         raise NotImplementedError(f"{type(self).__name__} must define `search`.")
 
     def get_config(self) -> dict:
+        if type(self).__init__ is not object.__init__:
+            raise NotImplementedError(f"{type(self).__name__} takes arguments, so it must define `get_config`.")
         return {}
 
     @classmethod
     def from_config(cls, config: dict):
         return cls(**config)
+
+
+def check_integers(**values):
+    """Raise an error where an argument is no integer."""
+    for name, value in values.items():
+        if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+            raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
 
 
 def write(buffer, index, values, axis):

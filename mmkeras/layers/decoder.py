@@ -45,6 +45,7 @@ class Decoder(keras.layers.Layer):
                 f"{type(self).__name__} expects token ids (batch, time) and a context (batch, key, dim) or (batch, "
                 f"dim). Received: shapes {tuple(token_ids_shape)} and {tuple(context_shape)}"
             )
+        self._context_dim = context_shape[-1]
         self._embedding = keras.layers.Embedding(
             self.vocabulary_size, self.dim, name="embedding", dtype=self.dtype_policy
         )
@@ -118,6 +119,11 @@ class Decoder(keras.layers.Layer):
         return (*token_ids_shape, self.vocabulary_size)
 
     def compute_output_spec(self, token_ids, context, **kwargs):
+        if context.shape[-1] != self._context_dim:
+            raise ValueError(
+                f"This {type(self).__name__} was built for contexts of size {self._context_dim}: give each task a "
+                f"decoder of its own. Received: a context of shape {tuple(context.shape)}"
+            )
         return keras.KerasTensor(self.compute_output_shape(token_ids.shape), "float32")
 
     def get_config(self):

@@ -34,7 +34,11 @@ class Perplexity(keras.metrics.Metric):
             sample_weight: weights of the words, or None.
         """
         surprise = ops.sparse_categorical_crossentropy(ops.cast(y_true, "int32"), y_pred, from_logits=True)
-        weight = ops.ones_like(surprise) if sample_weight is None else ops.cast(sample_weight, surprise.dtype)
+        weight = ops.ones_like(surprise)
+        if sample_weight is not None:
+            # The weight of a sample is that of each of its words.
+            given = ops.cast(sample_weight, surprise.dtype)
+            weight = weight * ops.reshape(given, (*ops.shape(given), *[1] * (len(surprise.shape) - len(given.shape))))
         self._total.assign_add(ops.cast(ops.sum(surprise * weight), self._total.dtype))
         self._count.assign_add(ops.cast(ops.sum(weight), self._count.dtype))
 

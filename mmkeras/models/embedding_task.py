@@ -1,7 +1,7 @@
 """The base of tasks that put modalities into one space."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import keras
 import numpy as np
@@ -11,6 +11,7 @@ from mmkeras.keys import PRESENT, presence_key
 from mmkeras.metrics import RecallAtK
 from mmkeras.models.groups import repeat_rows
 from mmkeras.models.joint_rows import Recalls, Rows
+from mmkeras.models.records import is_one
 from mmkeras.models.task import Task
 
 
@@ -50,6 +51,8 @@ class EmbeddingTask(Task):
                 f"Received: metrics={metrics}"
             )
         super().compile(optimizer, None, None, **kwargs)
+        # Towers may have been traced without weights that are there now.
+        self._towers = _Towers()
         self._recalls = Recalls(self.pairs, metrics, self.similarity)
 
     def get_compile_config(self):
@@ -88,7 +91,7 @@ class EmbeddingTask(Task):
             Array (records, dim), or (dim,) for one record. An optional modality that is absent gives zeros.
         """
         embeddings = self.encode(modality, records, outputs=(modality,), batch_size=batch_size)[modality]
-        return embeddings[0] if _is_one(records) else embeddings
+        return embeddings[0] if is_one(records) else embeddings
 
     def encode(self, modality, records, *, outputs=None, batch_size=32):
         """Compute outputs that depend on one modality alone.
@@ -107,7 +110,7 @@ class EmbeddingTask(Task):
                 f"{type(self).__name__} embeds the modalities {sorted(self.encoders)}. Received: {modality!r}"
             )
         tower = self.tower(modality, outputs)
-        records = [records] if _is_one(records) else records
+        records = [records] if is_one(records) else records
         if not len(records):
             raise ValueError("At least one record is needed. Received: an empty list")
         found = []
@@ -243,10 +246,6 @@ class _Towers:
         self.models = {}
 
 
-def _is_one(records):
-    return isinstance(records, (str, bytes)) or not isinstance(records, Sequence)
-
-
 def _as_record(modality, record):
     return record if isinstance(record, Mapping) else {modality: record}
 
@@ -265,8 +264,8 @@ def _joined(arrays):
 
 
 def without_single_sides(scores, first, second):
-    scores = scores[:, 0] if _is_one(second) else scores
-    return scores[0] if _is_one(first) else scores
+    scores = scores[:, 0] if is_one(second) else scores
+    return scores[0] if is_one(first) else scores
 
 
 def _both(flags, others):

@@ -21,8 +21,8 @@ class ImageCaptioner(SentenceTask):
         fusion: for several encoders, a fusion layer that keeps tokens; None takes `AttentionFusion()`.
         units: size of a decoder given by name.
         vocabulary_size: number of token ids; None takes that of the preprocessor's `text`.
-        start_id: id of the start mark; None takes that of the preprocessor's `text`, or 2.
-        end_id: id of the end mark; None takes that of the preprocessor's `text`, or 3.
+        start_id: id of the start mark; None takes that of the preprocessor's `text`, without one 2.
+        end_id: id of the end mark; None takes that of the preprocessor's `text`, without one 3.
         sampling_rate: probability that a word read in training is the model's own (scheduled sampling).
         optional: modalities that may be absent.
         modality_dropout_rate: probability that an optional modality is dropped from a sample in training.

@@ -50,7 +50,7 @@ def make_decoder(decoder, vocabulary_size, units):
     if isinstance(decoder, Decoder):
         return decoder
     classes = {"lstm": LSTMDecoder, "transformer": TransformerDecoder}
-    if decoder not in classes:
+    if not isinstance(decoder, str) or decoder not in classes:
         raise ValueError(f"`decoder` must be one of {sorted(classes)} or a mm.layers.Decoder. Received: {decoder!r}")
     if vocabulary_size is None:
         raise ValueError(
@@ -71,6 +71,12 @@ def check_sizes(decoder, part, sentence, start_id, end_id):
     if part is not None and not part.mark_ends:
         raise ValueError(
             f"Sentences need marks where they begin and end: Text(mark_ends=True) for {sentence!r}. Received: {part!r}"
+        )
+    if part is not None and (part.start_id is None or part.end_id is None or part.padding_id):
+        raise ValueError(
+            f"The tokenizer of {sentence!r} must have a start mark, an end mark and padding of 0, for sentences to "
+            f"begin and end: take one that does, or a vocabulary of words. Received: start_id={part.start_id}, "
+            f"end_id={part.end_id}, padding_id={part.padding_id}"
         )
     if not 0 <= start_id < size or not 0 < end_id < size:
         raise ValueError(

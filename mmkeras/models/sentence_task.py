@@ -3,12 +3,13 @@
 import keras
 import numpy as np
 
-from mmkeras.generation import Beam, Decode, Greedy
+from mmkeras.generation import Beam, Decode, Greedy, Strategy
 from mmkeras.keys import prepared_key
 from mmkeras.layers import AttentionFusion, MatchRows, OwnWords
 from mmkeras.losses import WordCrossEntropy
 from mmkeras.metrics import Perplexity
 from mmkeras.models.branches import check_encoders, check_fusion, encode_modalities
+from mmkeras.models.records import is_one
 from mmkeras.models.sentence_parts import Sentence, check_sizes, make_decoder, part_of, placed
 from mmkeras.models.task import Task
 
@@ -26,8 +27,8 @@ class SentenceTask(Task):
         fusion: for several encoders, a fusion layer that keeps tokens; None takes `AttentionFusion()`.
         units: size of a decoder given by name.
         vocabulary_size: number of token ids; None takes that of the preprocessor's part.
-        start_id: id of the start mark; None takes that of the preprocessor's part, or 2.
-        end_id: id of the end mark; None takes that of the preprocessor's part, or 3.
+        start_id: id of the start mark; None takes that of the preprocessor's part, without one 2.
+        end_id: id of the end mark; None takes that of the preprocessor's part, without one 3.
         sampling_rate: probability that a word read in training is the model's own, see `mm.layers.OwnWords`.
         optional: modalities that may be absent.
         modality_dropout_rate: probability that an optional modality is dropped from a sample in training.
@@ -57,6 +58,11 @@ class SentenceTask(Task):
         encoders = check_encoders(encoders if isinstance(encoders, dict) else {self.described: encoders})
         fusion = check_fusion(fusion)
         sentence = self.sentence
+        if sentence in encoders:
+            raise ValueError(
+                f"{type(self).__name__} says {sentence!r}, so that needs no encoder: leave it out of `encoders`. "
+                f"Received: encoders of {sorted(encoders)}"
+            )
         if len(encoders) > 1 and fusion is None:
             fusion = AttentionFusion(name="fusion")
         part = part_of(preprocessor, sentence)
@@ -103,6 +109,11 @@ class SentenceTask(Task):
         self._models = _Models()
         self.preprocessor = preprocessor
 
+    def compile(self, *args, **kwargs):
+        super().compile(*args, **kwargs)
+        # What was compiled before may have been traced without layers or weights that are there now.
+        self._models = _Models()
+
     def default_loss(self):
         return WordCrossEntropy()
 
@@ -132,9 +143,14 @@ class SentenceTask(Task):
         Returns:
             The model, the same one for the same arguments.
         """
-        known = repr((type(strategy).__name__, strategy.get_config(), sorted(options.items())))
+        if not isinstance(strategy, Strategy):
+            raise ValueError(
+                "`strategy` must be a strategy of mm.generation, such as Beam(3) or Sample(top_p=0.9). "
+                f"Received: strategy={strategy!r}"
+            )
+        options = {"forbidden_ids": self._unsayable(), **options}
+        known = (type(strategy), repr((strategy.get_config(), sorted(options.items()))))
         if known not in self._models.by_options:
-            options = {"forbidden_ids": self._unsayable(), **options}
             layer = Decode(self.decoder, strategy, start_id=self.start_id, end_id=self.end_id, name="decode", **options)
             length = options["max_length"]
             prefix_ids = keras.Input((length,), dtype="int32", name="prefix_ids")
@@ -189,7 +205,7 @@ class SentenceTask(Task):
             "return_attention": return_attention,
         }
         model = self.decoding(strategy, **options)
-        one = not isinstance(records, list | tuple) and not hasattr(records, "unfold")
+        one = is_one(records)
         records = [self.as_record(record) for record in ([records] if one else records)]
         if not records:
             raise ValueError("At least one record is needed. Received: an empty list")
@@ -221,8 +237,15 @@ class SentenceTask(Task):
             Array (record,), or a number for one record. Words that the vocabulary lacks count as unknown ones, and of
             a sentence that is longer than the preprocessor's part allows only its beginning counts.
         """
-        one = not isinstance(records, list | tuple) and not hasattr(records, "unfold")
+        one = is_one(records)
         records, sentences = ([records], [sentences]) if one else (list(records), list(sentences))
+        for sentence in sentences:
+            ids = None if isinstance(sentence, str) else np.asarray(sentence)
+            if ids is not None and (ids.ndim != 1 or ids.dtype.kind not in "iu" or not self._are_words(ids, zero=True)):
+                raise ValueError(
+                    f"A sentence is a string, or a row of ids below {self.decoder.vocabulary_size}. "
+                    f"Received: {sentence!r:.80}"
+                )
         if len(records) != len(sentences) or not records:
             raise ValueError(
                 "One sentence is needed for each record. "
@@ -263,10 +286,13 @@ class SentenceTask(Task):
         return [self._key] if modality == self.sentence else super()._keys_of(modality)
 
     def _unsayable(self):
-        """Ids of marks: padding, unknown words, the start mark."""
+        """Ids that stand for no word."""
         part = part_of(self.preprocessor, self.sentence)
-        unknown = () if part is None or part.tokenizer is not None else (1,)
-        return (0, *unknown, self.start_id) if self.start_id not in (0, self.end_id) else (0, *unknown)
+        ids = {0, self.start_id} if part is None else set(part.unsayable_ids)
+        return tuple(sorted(ids - {self.end_id}))
+
+    def _are_words(self, ids, *, zero=False):
+        return all((0 if zero else 1) <= word < self.decoder.vocabulary_size for word in ids)
 
     def _max_length(self, max_length):
         part = part_of(self.preprocessor, self.sentence)
@@ -281,11 +307,20 @@ class SentenceTask(Task):
         if isinstance(prefix, str) and prefix and part is None:
             raise ValueError(f"Words need a preprocessor: give `prefix` as token ids. Received: prefix={prefix!r}")
         if isinstance(prefix, str):
-            marks = {0, self.start_id, self.end_id}
-            words = [word for word in part.encode(prefix).tolist() if word not in marks] if prefix else []
+            said = part.encode(prefix).tolist() if prefix else [self.end_id]
+            words = [word for word in said if word not in (0, self.start_id, self.end_id)]
+            # Without its end mark it was cut.
+            fits = self.end_id in said
         else:
-            words = [int(word) for word in prefix]
-        if len(words) >= length or set(words) & set(self._unsayable()):
+            words = np.asarray(prefix if prefix is not None else ()).reshape(-1)
+            fits = not len(words) or words.dtype.kind in "iu"
+            words = words.tolist()
+        if (
+            not fits
+            or len(words) >= length
+            or not self._are_words(words)
+            or set(words) & {*self._unsayable(), self.end_id}
+        ):
             raise ValueError(
                 f"`prefix` must be shorter than max_length={length} and hold words of the vocabulary only. "
                 f"Received: prefix={prefix!r:.80}"
@@ -303,7 +338,7 @@ class SentenceTask(Task):
             said = ids[: ids.index(self.end_id) + 1] if self.end_id in ids else [word for word in ids if word]
             plain = [word for word in said if word != self.end_id]
             text = plain if part is None else part.decode(plain)
-            words = said if part is None else [part.decode([word]) or "[END]" for word in said]
+            words = said if part is None else ["[END]" if word == self.end_id else part.decode([word]) for word in said]
             attention = found["attention"][place, : len(said)] if "attention" in found else None
             sentences.append(
                 Sentence(

@@ -18,8 +18,8 @@ class VideoCaptioner(SentenceTask):
         fusion: for several encoders, a fusion layer that keeps tokens; None takes `AttentionFusion()`.
         units: size of a decoder given by name.
         vocabulary_size: number of token ids; None takes that of the preprocessor's `text`.
-        start_id: id of the start mark; None takes that of the preprocessor's `text`, or 2.
-        end_id: id of the end mark; None takes that of the preprocessor's `text`, or 3.
+        start_id: id of the start mark; None takes that of the preprocessor's `text`, without one 2.
+        end_id: id of the end mark; None takes that of the preprocessor's `text`, without one 3.
         sampling_rate: probability that a word read in training is the model's own (scheduled sampling).
         optional: modalities that may be absent.
         modality_dropout_rate: probability that an optional modality is dropped from a sample in training.
@@ -32,7 +32,7 @@ class VideoCaptioner(SentenceTask):
 
     Example:
 
-    >>> frames = keras.Input((None, 8, 8, 3), name="frames")
+    >>> frames = keras.Input((5, 8, 8, 3), name="frames")
     >>> tokens = keras.layers.TimeDistributed(mm.encoders.vgg(1, 4, image_shape=(8, 8, 3), pooling="avg"))(frames)
     >>> task = VideoCaptioner(mm.encoders.finish(frames, tokens), units=8, vocabulary_size=20)
     >>> len(task.generate(np.zeros((5, 8, 8, 3)), max_length=3)) <= 3

@@ -26,7 +26,7 @@ class Graph(Part):
     | key | holds |
     |---|---|
     | `"nodes"` | vectors (node, node_dim), zeros at the end being padding |
-    | | or a name, or a list of names, for each node: strings or integers |
+    | | or a name, a string or an integer, or a list of strings, for each node |
     | `"edges"` | a list of (source, target) or (source, target, weight), by the numbers of the nodes, from 0 |
     | `"adjacency"` | in its place, weights (node, node); row i holds what node i listens to: its sources |
 
@@ -241,7 +241,8 @@ def _nodes(nodes):
         raise ValueError(_EMPTY)
     if not any(map(_is_named, nodes)):
         return check_numbers(nodes, (("node", "dim"),))
-    return [_names([node] if np.isscalar(node) else node) for node in nodes]
+    several = (list, tuple, set, frozenset, np.ndarray)
+    return [_names(node if isinstance(node, several) else [node]) for node in nodes]
 
 
 def _is_named(node):

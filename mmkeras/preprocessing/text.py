@@ -139,6 +139,17 @@ class Text(Part):
         return self._coder().end_id
 
     @property
+    def unsayable_ids(self):
+        """Ids that stand for no word: padding, the start mark, unknown words, a tokenizer's mask."""
+        coder = self._coder()
+        return tuple(sorted({0, coder.fill_id, coder.start_id, *coder.special_ids} - {None, coder.end_id}))
+
+    @property
+    def padding_id(self):
+        """Id of padding: 0, but for tokenizers of models that were trained with another one."""
+        return self._coder().fill_id
+
+    @property
     def resources(self):
         """TensorFlow objects that a `tf.Module` must hold to be saved with `graph`."""
         return self._coder().resources

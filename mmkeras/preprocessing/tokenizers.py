@@ -46,6 +46,10 @@ class TokenizerIds:
             new = size + self.shift
             self.start_id, self.end_id = [i + self.shift for i in marks] if marks else (new, new + 1)
             self.num_tokens = new if marks else new + 2
+        special = [getattr(tokenizer, f"{name}_token_id", None) for name in ("mask", "pad", "unk")]
+        self.special_ids = tuple(
+            int(index) + self.shift for index in (_unknown_id(tokenizer), *special) if index is not None
+        )
         rule = code_points.space_for_nul
         self._is_clip = isinstance(tokenizer, hub.tokenizers.CLIPTokenizer)
         if self._is_clip:

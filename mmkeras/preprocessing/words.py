@@ -71,6 +71,7 @@ class WordIds:
     start_id = START
     end_id = END
     fill_id = 0
+    special_ids = (UNKNOWN,)
     # A decoder must not learn that a sentence ended where it was cut.
     keeps_end = False
 

@@ -7,9 +7,8 @@ import keras
 import numpy as np
 
 from mmkeras.evaluation import caption_report
+from mmkeras.evaluation.sentence_controls import MEASURES, references_of
 from mmkeras.models import SentenceTask
-
-_MEASURES = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "cider_d", "num_distinct")
 
 
 @final
@@ -25,7 +24,8 @@ class SentenceCallback(keras.callbacks.Callback):
     task.fit(pre.dataset(train), epochs=20, callbacks=[said, best])
     ```
 
-    It speaks after every `every`-th epoch and after the last; the epochs between repeat the values before them.
+    It speaks after the first epoch, after every `every`-th, and after the last; the epochs between repeat the values
+    before them.
 
     Args:
         records: the validation records, with what people said.
@@ -68,8 +68,8 @@ class SentenceCallback(keras.callbacks.Callback):
     ):
         super().__init__()
         measures = (measures,) if isinstance(measures, str) else tuple(measures)
-        if not measures or set(measures) - set(_MEASURES):
-            raise ValueError(f"`measures` must name some of {_MEASURES}. Received: measures={measures!r}")
+        if not measures or set(measures) - set(MEASURES):
+            raise ValueError(f"`measures` must name some of {MEASURES}. Received: measures={measures!r}")
         if not isinstance(every, int) or every < 1:
             raise ValueError(f"`every` must be a positive integer. Received: every={every!r}")
         self.records = list(records)
@@ -80,6 +80,8 @@ class SentenceCallback(keras.callbacks.Callback):
         self.log_dir = log_dir
         self.num_samples = num_samples
         self.batch_size = batch_size
+        if not self.records:
+            raise ValueError("At least one record is needed. Received: none")
         self.results = {}
         self.samples = []
         self._logged = {}
@@ -88,20 +90,24 @@ class SentenceCallback(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         if not isinstance(self.model, SentenceTask):
             raise ValueError(f"SentenceCallback is for tasks that say sentences. Received: {type(self.model).__name__}")
+        if self.model.preprocessor is None:
+            raise ValueError(
+                "SentenceCallback speaks about raw records: build the task with `preprocessor=`. Received: None"
+            )
+        self._references = references_of(self.records, self.model.sentence)
         self.results, self._logged = {}, {}
 
     def on_epoch_end(self, epoch, logs=None):
         is_last = epoch + 1 == (self.params or {}).get("epochs")
         if not self.results or (epoch + 1) % self.every == 0 or is_last:
             task = self.model
-            plain = [{key: record[key] for key in task.encoders if key in record} for record in self.records]
-            said = task.generate(plain, self.num_beams, batch_size=self.batch_size)
-            found = caption_report(said, [record[task.sentence] for record in self.records])
+            said = task.generate(self.records, self.num_beams, batch_size=self.batch_size)
+            found = caption_report(said, self._references)
             self.results[epoch] = found
             self.samples = said[: self.num_samples]
             self._logged = {self.prefix + name: found[name] for name in self.measures}
             if self.log_dir is not None:
-                self._write(epoch, plain)
+                self._write(epoch)
         if logs is not None:
             logs.update(self._logged)
 
@@ -110,7 +116,7 @@ class SentenceCallback(keras.callbacks.Callback):
             self._writer.close()
             self._writer = None
 
-    def _write(self, epoch, plain):
+    def _write(self, epoch):
         try:
             import tensorflow as tf
         except ImportError as error:
@@ -121,12 +127,11 @@ class SentenceCallback(keras.callbacks.Callback):
             for name, value in self._logged.items():
                 tf.summary.scalar(name, value)
             lines = ["| said | people said |", "| --- | --- |"]
-            for sentence, record in zip(self.samples, self.records, strict=False):
-                reference = record[task.sentence]
-                reference = reference if isinstance(reference, str) else reference[0]
-                lines.append(f"| {sentence} | {reference} |".replace("\n", " "))
+            for pair in zip(self.samples, (said[0] for said in self._references), strict=False):
+                cells = [sentence.replace("|", "\\|").replace("\n", " ") for sentence in pair]
+                lines.append(f"| {' | '.join(cells)} |")
             tf.summary.text("sentences", "\n".join(lines))
             if "image" in task.encoders:
-                pictures = task.prepare(plain[: self.num_samples], ("image",))["image"]
+                pictures = task.prepare(self.records[: self.num_samples], ("image",))["image"]
                 tf.summary.image("pictures", np.clip(pictures / 255.0, 0, 1), max_outputs=self.num_samples)
             self._writer.flush()

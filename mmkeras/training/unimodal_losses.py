@@ -16,12 +16,12 @@ from mmkeras.training.step import Step, with_loss
 class UnimodalLosses(Step):
     """Ask the task, on each batch, for the answer of every modality alone too.
 
-        loss = loss of all modalities + sum over m of  weight_m * loss where only m is present
+        loss = loss of all modalities + sum over m of  weight_m * loss of the heads where only m is present
 
     Where modalities are fused before the loss, each encoder learns only what the others have left unexplained; with a
     loss of its own it learns all that it can tell. Use it where modalities say the same thing, each of them unsurely,
     and where some will be missing: unlike modality dropout it costs the answer of all of them no sample. Every
-    modality is one more pass, forward and backward.
+    modality is one more pass, forward and backward. The terms added are the heads' own losses, whatever `compile` took.
 
     All modalities must be `optional` in the task, which is how the others are taken away. A sample that lacks m does
     not count in the loss of m.

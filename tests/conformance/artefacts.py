@@ -1,7 +1,7 @@
 """Models to ship: all layer cases in one functional model, all encoder cases in another, each task by itself.
 
-Exporting and reloading is slow and a child process slower still, so the ordinary tier ships whole groups and checks
-every output of every case; the exhaustive tier ships what the ordinary one leaves out.
+Exporting and reloading is slow and a child process slower still, so the ordinary tier ships all layers and all compact
+encoders as one model each and every task once; the exhaustive tier ships the classics and the other cases of tasks.
 """
 
 import json
@@ -82,34 +82,38 @@ def generation_model():
     return keras.Model([context, prefix_ids, noise], outputs), x
 
 
-def groups(*, heavy=False):
-    """Name, model and inputs of everything that ships."""
-    if heavy:
+def groups(*, exhaustive=False):
+    """Name, model and inputs of everything that ships, by tier."""
+    if exhaustive:
         for name in (name for name, case in ENCODERS.items() if case.heavy):
             yield (name, *encoders_model([name]))
-        return
-    yield ("layers", *layers_model())
-    yield ("encoders", *encoders_model([name for name, case in ENCODERS.items() if not case.heavy]))
-    yield ("generation", *generation_model())
+    else:
+        yield ("layers", *layers_model())
+        yield ("encoders", *encoders_model([name for name, case in ENCODERS.items() if not case.heavy]))
+        yield ("generation", *generation_model())
     for name, case in TASKS.items():
-        yield name.replace("/", "_"), case.make(), case.x
+        if ("/" in name) == exhaustive:
+            yield name.replace("/", "_"), case.make(), case.x
 
 
-def ship(folder: pathlib.Path, *, formats, heavy=False):
-    """Export every group in every format, with inputs and expected outputs beside it."""
-    for name, model, x in groups(heavy=heavy):
-        expected = {key: array(values) for key, values in model.predict_on_batch(x).items()}
-        np.savez(
-            folder / f"{name}.npz",
-            **{f"in/{k}": v for k, v in x.items()},
-            **{f"out/{k}": v for k, v in expected.items()},
-        )
-        if "keras" in formats:
-            model.save(folder / f"{name}.keras")
-        if "saved_model" in formats:
-            model.export(folder / name, verbose=False)
-        if "tflite" in formats:
-            _export_tflite(model, x, folder / f"{name}.tflite")
+def ship(folder: pathlib.Path, *, formats, exhaustive=False):
+    """Export every group of a tier in every format, with inputs and expected outputs beside it."""
+    for group in groups(exhaustive=exhaustive):
+        ship_one(folder, *group, formats=formats)
+
+
+def ship_one(folder, name, model, x, *, formats, off=0.0):
+    """Export one model; `off` is added to the outputs it is said to have."""
+    expected = {key: array(values) + off for key, values in model.predict_on_batch(x).items()}
+    np.savez(
+        folder / f"{name}.npz", **{f"in/{k}": v for k, v in x.items()}, **{f"out/{k}": v for k, v in expected.items()}
+    )
+    if "keras" in formats:
+        model.save(folder / f"{name}.keras")
+    if "saved_model" in formats:
+        model.export(folder / name, verbose=False)
+    if "tflite" in formats:
+        _export_tflite(model, x, folder / f"{name}.tflite")
     (folder / "names.json").write_text(json.dumps([path.stem for path in sorted(folder.glob("*.npz"))]))
 
 

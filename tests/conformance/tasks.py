@@ -206,7 +206,7 @@ def _described():
 
 
 def _filmed():
-    frames = keras.Input((None, 16, 16, 3), name="frames")
+    frames = keras.Input((4, 16, 16, 3), name="frames")
     stills = keras.layers.TimeDistributed(_still(), name="stills")(frames)
     return mm.models.VideoCaptioner(
         mm.encoders.finish(frames, stills),

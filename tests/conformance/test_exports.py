@@ -6,9 +6,10 @@ import pathlib
 import subprocess
 import sys
 
+import keras
 import pytest
 
-from tests.conformance.artefacts import groups, ship
+from tests.conformance.artefacts import ship, ship_one
 from tests.conformance.cases import ENCODERS, LAYERS
 from tests.conformance.tasks import TASKS
 
@@ -17,17 +18,24 @@ ROOT = pathlib.Path(__file__).parents[2]
 TOLERANCE = {"keras": 1e-5, "saved_model": 1e-4, "tflite": 2e-4}
 
 
-def report_of(kind, folder):
-    """Run the child process of a format over a folder of artefacts."""
-    finished = subprocess.run(
-        [sys.executable, str(pathlib.Path(__file__).with_name("child.py")), kind, str(folder)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stderr[-4000:]
-    return json.loads(finished.stdout.strip().splitlines()[-1])
+def reports_of(kinds, folder):
+    """Run the child processes of formats over a folder of artefacts, side by side; a dict of reports."""
+    child = str(pathlib.Path(__file__).with_name("child.py"))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    running = {
+        kind: subprocess.Popen(
+            [sys.executable, child, kind, str(folder)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        for kind in kinds
+    }
+    finished = {kind: (process.communicate(), process.returncode) for kind, process in running.items()}
+    for (_, errors), status in finished.values():
+        assert status == 0, errors[-4000:]
+    return {kind: json.loads(output.strip().splitlines()[-1]) for kind, ((output, _), _) in finished.items()}
 
 
 def assert_equal(report, kind):
@@ -45,45 +53,32 @@ def assert_equal(report, kind):
     return report
 
 
-def test_reload_in_a_fresh_process(tmp_path):
-    ship(tmp_path, formats=("keras",))
-    report = assert_equal(report_of("keras", tmp_path), "keras")
-    assert set(report["layers"]) == {name.replace("/", "_") for name in LAYERS}
-    assert len(report["encoders"]) == sum(not case.heavy for case in ENCODERS.values())
-    assert len(report) == 3 + len(TASKS)
+def formats():
+    return ("keras",) if keras.backend.backend() != "tensorflow" else tuple(TOLERANCE)
 
 
-@pytest.mark.tensorflow
-def test_saved_model_without_keras(tmp_path):
-    ship(tmp_path, formats=("saved_model",))
-    assert_equal(report_of("saved_model", tmp_path), "saved_model")
-
-
-@pytest.mark.tensorflow
-def test_tflite_with_builtin_operations_only(tmp_path):
-    ship(tmp_path, formats=("tflite",))
-    assert_equal(report_of("tflite", tmp_path), "tflite")
+def test_what_is_shipped_runs_in_a_fresh_process(tmp_path):
+    """`.keras` files beside Keras and mmkeras, SavedModels without either, TFLite by built-in operations only."""
+    ship(tmp_path, formats=formats())
+    for kind, report in reports_of(formats(), tmp_path).items():
+        report = assert_equal(report, kind)
+        assert set(report["layers"]) == {name.replace("/", "_") for name in LAYERS}
+        assert len(report["encoders"]) == sum(not case.heavy for case in ENCODERS.values())
+        assert len(report) == 3 + sum("/" not in name for name in TASKS)
 
 
 @pytest.mark.slow
-@pytest.mark.tensorflow
-@pytest.mark.parametrize("kind", ["keras", "saved_model", "tflite"])
-def test_classics(tmp_path, kind):
-    ship(tmp_path, formats=(kind,), heavy=True)
-    report = assert_equal(report_of(kind, tmp_path), kind)
-    assert len(report) == len([name for name, case in ENCODERS.items() if case.heavy])
+def test_classics_and_other_cases(tmp_path):
+    ship(tmp_path, formats=formats(), exhaustive=True)
+    for kind, report in reports_of(formats(), tmp_path).items():
+        report = assert_equal(report, kind)
+        heavy = [name for name, case in ENCODERS.items() if case.heavy]
+        assert len(report) == len(heavy) + sum("/" in name for name in TASKS)
 
 
 def test_a_wrong_artefact_is_caught(tmp_path):
     """The comparison itself can fail: one changed number is found."""
-    import numpy as np
-
-    name, model, x = next(group for group in groups() if group[0].endswith("control"))
-    model.save(tmp_path / f"{name}.keras")
-    wrong = {key: np.asarray(value) + 0.01 for key, value in model.predict_on_batch(x).items()}
-    np.savez(
-        tmp_path / f"{name}.npz", **{f"in/{k}": v for k, v in x.items()}, **{f"out/{k}": v for k, v in wrong.items()}
-    )
-    (tmp_path / "names.json").write_text(json.dumps([name]))
+    case = TASKS["MultimodalClassifier/control"]
+    ship_one(tmp_path, "control", case.make(), case.x, formats=("keras",), off=0.01)
     with pytest.raises(AssertionError, match=r"0\.0[01]"):
-        assert_equal(report_of("keras", tmp_path), "keras")
+        assert_equal(reports_of(("keras",), tmp_path)["keras"], "keras")

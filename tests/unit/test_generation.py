@@ -164,6 +164,15 @@ def test_sample(options):
     assert len({tuple(ids) for ids in found.reshape(-1, 6)}) > 3
 
 
+def test_noise_of_one_says_no_word_that_is_ruled_out():
+    speaker = decoder(scale=0.5)
+    found = decode(speaker, G.Sample(top_k=2), noise=np.ones((ROWS, 1, 6), "float32"))
+    for row, slow in enumerate(references(speaker)):
+        ranked = reference.log_softmax(slow([]))
+        ranked[0] = -1e9
+        assert found["token_ids"][row, 0, 0] in np.argsort(-ranked)[:2]
+
+
 def test_samples_follow_the_probabilities():
     speaker = decoder(scale=0.3)
     context = np.repeat(CONTEXT[:1], 2000, axis=0)
@@ -251,6 +260,8 @@ def test_decode_from_config():
     ("build", "message"),
     [
         (lambda: G.Beam(0), "`num_beams` must be a positive integer"),
+        (lambda: G.Beam(3, num_return=1.5), "`num_return` must be a positive integer"),
+        (lambda: G.Sample(top_k=2.5), "`top_k` must be a positive integer"),
         (lambda: G.Beam(2, num_return=3), "`num_return` must be from 1 to num_beams=2"),
         (lambda: G.Beam(2, length_penalty=-1), "`length_penalty` must be a number from 0 on"),
         (lambda: G.Sample(0), "`temperature` must be above 0"),

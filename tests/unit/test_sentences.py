@@ -177,6 +177,36 @@ class TestGenerate:
         after = task.generate(records(), return_scores=True)
         assert abs(before[0].score - after[0].score) > 1e-2
 
+    def test_layers_that_were_changed_are_seen(self):
+        """LoRA adds weights that what was compiled before does not know."""
+        task = captioner("transformer", units=8)
+        before = task.generate(records(), return_scores=True)
+        mm.training.add_lora(task, 2)
+        task.compile(keras.optimizers.Adam(0.05))
+        x = task.prepare([{**record, "text": record["text"][0]} for record in records()])
+        task.fit(x, epochs=2, verbose=0)
+        after = task.generate(records(), return_scores=True)
+        assert after[0].log_probability != before[0].log_probability
+        scored = task.score(records()[0], after[0].text)
+        if after[0].words[-1] == "[END]":
+            assert scored == pytest.approx(after[0].log_probability, abs=1e-4)
+
+    @pytest.mark.parametrize(
+        "strategy",
+        [mm.generation.Greedy(), mm.generation.Beam(2), mm.generation.Sample(top_k=2)],
+        ids=lambda x: type(x).__name__,
+    )
+    def test_mixed_precision(self, strategy):
+        keras.config.set_dtype_policy("mixed_bfloat16")
+        try:
+            task = captioner()
+            told = task.generate(records(), strategy=strategy, return_scores=True)
+        finally:
+            keras.config.set_dtype_policy("float32")
+        for record, sentence in zip(records(), told, strict=True):
+            if sentence.words[-1] == "[END]":
+                assert task.score(record, sentence.text) == pytest.approx(sentence.log_probability, abs=0.1)
+
     def test_saved_and_loaded(self, trained, tmp_path):
         trained.save(tmp_path / "captioner.keras")
         loaded = keras.saving.load_model(tmp_path / "captioner.keras")
@@ -216,8 +246,11 @@ class TestGenerate:
 class TestMeasured:
     def test_controls(self, trained):
         """What is said of another picture, and of all alike, is mostly wrong."""
+        black = [{"image": np.zeros((8, 8, 3), "uint8"), "text": record["text"][0]} for record in records()]
         blind = captioner()
-        table = mm.evaluation.sentence_controls(trained, records(), train=records(), blind=blind, num_beams=2)
+        blind.compile(keras.optimizers.Adam(0.02))
+        blind.fit(blind.prepare(black), epochs=30, verbose=0)
+        table = mm.evaluation.sentence_controls(trained, records(), train=records(), blind=(blind, black), num_beams=2)
         rows = {row["model"]: row for row in table}
         assert list(rows) == ["all modalities", "shuffled", "blind", "one sentence"]
         assert rows["all modalities"]["bleu_4"] == pytest.approx(1.0)
@@ -225,6 +258,7 @@ class TestMeasured:
         assert rows["one sentence"]["num_distinct"] == 1
         for name in ("shuffled", "blind", "one sentence"):
             assert rows[name]["cider_d"] < 0.8 * rows["all modalities"]["cider_d"]
+        assert rows["blind"]["num_distinct"] == 1
         # Nobody keeps its own picture.
         assert rows["shuffled"]["example"] != rows["all modalities"]["example"]
 
@@ -333,6 +367,11 @@ class TestBadInput:
             (lambda: captioner().generate(records(), max_length=0), "`max_length` must be a positive integer"),
             (lambda: captioner().generate(records(), prefix="a zebra"), "hold words of the vocabulary only"),
             (lambda: captioner().generate(records(), prefix="a red dot", max_length=3), "must be shorter than"),
+            (lambda: captioner().generate(records(), prefix=[99]), "hold words of the vocabulary only"),
+            (lambda: captioner().generate(records(), prefix=["a"]), "hold words of the vocabulary only"),
+            (lambda: captioner().generate(records(), prefix="a red " * 5, max_length=20), "must be shorter than"),
+            (lambda: captioner().generate(records(), strategy="greedy"), "`strategy` must be a strategy of"),
+            (lambda: captioner().score(records()[0], ["a red", "a blue"]), "A sentence is a string, or a row of ids"),
             (lambda: mm.losses.WordCrossEntropy(1.0), "`label_smoothing` must lie in"),
             (lambda: mm.layers.OwnWords(None), "`decoder` must be a mm.layers.Decoder"),
         ],
