@@ -28,6 +28,7 @@ def stages(model: Any) -> list[list[Any]]:
     >>> [len(layers) for layers in stages(mm.encoders.vgg(2, 8, image_shape=(16, 16, 3)))]
     [4, 4]
     """
+    _check_model(model)
     found, last = [], None
     for layer, size in _leaves(model):
         convolves = len(size) > 1 or isinstance(layer, keras.layers.Conv1D | ConvBlock)
@@ -114,6 +115,7 @@ def add_lora(model: Any, rank: int = 4, *, alpha: float | None = None) -> list[s
     References:
         Hu et al. 2022, LoRA: Low-Rank Adaptation of Large Language Models.
     """
+    _check_model(model)
     if rank < 1:
         raise ValueError(f"`rank` must be a positive integer. Received: rank={rank}")
     layers = [
@@ -136,6 +138,14 @@ def add_lora(model: Any, rank: int = 4, *, alpha: float | None = None) -> list[s
         for weight in layer.trainable_weights:
             weight.trainable = "lora" in weight.path
     return [layer.path for layer in layers]
+
+
+def _check_model(model):
+    if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
+        raise ValueError(
+            "Stages are those of a functional keras.Model, such as an encoder; a layer, such as a decoder, is frozen "
+            f"as a whole by layer.trainable = False. Received: {model!r}"
+        )
 
 
 def _leaves(model):

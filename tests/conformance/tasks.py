@@ -364,7 +364,8 @@ TASKS = {
         _filmed,
         {"frames": np.stack([pixels(seed=seed) for seed in range(4)], axis=1), "token_ids": sentences()},
         None,
-        3 + 1 + 1 + 5 + 11,
+        # Encoder, places, decoder (embedding, bias, layer and its start, attention).
+        3 + 1 + 1 + 1 + 5 + 11,
     ),
     "VisualQuestionAnswering": TaskCase(
         _asked,

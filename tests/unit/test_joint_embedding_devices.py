@@ -11,6 +11,9 @@ from tests.conformance.backend import array
 from tests.unit.test_joint_embedding import PIXELS, WORDS, image, text
 from tests.unit.two_devices import lines_of
 
+# Some seconds of a fresh process for every case: test_gradient_cache keeps one of them in the ordinary tier.
+pytestmark = pytest.mark.slow
+
 FLAGS = np.array([1, 1, 0, 1, 1, 0], "bool")
 CASES = {
     "targets": (

@@ -216,3 +216,9 @@ def test_rare_classes_count_as_much_as_frequent_ones():
 def test_bad_labels_to_weigh(labels, count, message):
     with pytest.raises(ValueError, match=message):
         T.class_weights(labels, count)
+
+
+@pytest.mark.parametrize("function", [mm.training.freeze, mm.training.unfreeze, mm.training.add_lora])
+def test_a_layer_is_no_model(function):
+    with pytest.raises(ValueError, match=r"frozen as a whole by layer\.trainable = False"):
+        function(mm.layers.LSTMDecoder(9, 4))
