@@ -92,17 +92,21 @@ def groups(*, exhaustive=False):
         yield ("encoders", *encoders_model([name for name, case in ENCODERS.items() if not case.heavy]))
         yield ("generation", *generation_model())
     for name, case in TASKS.items():
-        if ("/" in name) == exhaustive:
+        if exhaustive or "/" not in name:
             yield name.replace("/", "_"), case.make(), case.x
+
+
+# What the ordinary tier ships as SavedModels: TFLite files, which it makes of everything, begin as such.
+SAVED_MODELS = {"layers", "encoders", "generation", "MultimodalClassifier", "ImageCaptioner", "JointEmbedding"}
 
 
 def ship(folder: pathlib.Path, *, formats, exhaustive=False):
     """Export every group of a tier in every format, with inputs and expected outputs beside it."""
     for group in groups(exhaustive=exhaustive):
-        ship_one(folder, *group, formats=formats)
+        ship_one(folder, *group, formats=formats, exhaustive=exhaustive)
 
 
-def ship_one(folder, name, model, x, *, formats, off=0.0):
+def ship_one(folder, name, model, x, *, formats, exhaustive=False, off=0.0):
     """Export one model; `off` is added to the outputs it is said to have."""
     expected = {key: array(values) + off for key, values in model.predict_on_batch(x).items()}
     np.savez(
@@ -110,7 +114,7 @@ def ship_one(folder, name, model, x, *, formats, off=0.0):
     )
     if "keras" in formats:
         model.save(folder / f"{name}.keras")
-    if "saved_model" in formats:
+    if "saved_model" in formats and (exhaustive or name in SAVED_MODELS):
         model.export(folder / name, verbose=False)
     if "tflite" in formats:
         _export_tflite(model, x, folder / f"{name}.tflite")

@@ -16,7 +16,9 @@ LEVELS = [
     {"layers", "losses", "metrics", "data"},
     {"generation", "encoders", "preprocessing", "retrieval"},
     {"models"},
-    {"evaluation", "interpret", "training"},
+    {"evaluation", "interpret"},
+    # Callbacks measure while a task trains.
+    {"training"},
     {"export"},
     {"cli"},
 ]

@@ -179,7 +179,7 @@ class TestGenerate:
 
     def test_layers_that_were_changed_are_seen(self):
         """LoRA adds weights that what was compiled before does not know."""
-        task = captioner("transformer", units=8)
+        task = captioner(units=8)
         before = task.generate(records(), return_scores=True)
         mm.training.add_lora(task, 2)
         task.compile(keras.optimizers.Adam(0.05))

@@ -29,8 +29,8 @@ class TestFreezing:
     @pytest.mark.parametrize("part", ["encoder", "fusion", "head", "null"])
     def test_what_is_frozen_stays_frozen(self, part, tmp_path):
         task = mm.models.MultimodalClassifier(
-            {"text": mm.encoders.transformer_text(20, 8, num_heads=2), "features": mm.encoders.features((8,))},
-            mm.layers.CoAttention(2),
+            {"text": mm.encoders.bag_of_words(20, 8), "features": mm.encoders.features((8,))},
+            mm.layers.GatedFusion(8),
             classes=2,
             optional=("text",),
         )
