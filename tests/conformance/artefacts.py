@@ -87,17 +87,16 @@ def groups(*, exhaustive=False):
     if exhaustive:
         for name in (name for name, case in ENCODERS.items() if case.heavy):
             yield (name, *encoders_model([name]))
-    else:
-        yield ("layers", *layers_model())
-        yield ("encoders", *encoders_model([name for name, case in ENCODERS.items() if not case.heavy]))
-        yield ("generation", *generation_model())
+    yield ("layers", *layers_model())
+    yield ("encoders", *encoders_model([name for name, case in ENCODERS.items() if not case.heavy]))
+    yield ("generation", *generation_model())
     for name, case in TASKS.items():
         if exhaustive or "/" not in name:
             yield name.replace("/", "_"), case.make(), case.x
 
 
 # What the ordinary tier ships as SavedModels: TFLite files, which it makes of everything, begin as such.
-SAVED_MODELS = {"layers", "encoders", "generation", "MultimodalClassifier", "ImageCaptioner", "JointEmbedding"}
+SAVED_MODELS = {"generation", "MultimodalClassifier", "ImageCaptioner", "JointEmbedding"}
 
 
 def ship(folder: pathlib.Path, *, formats, exhaustive=False):
