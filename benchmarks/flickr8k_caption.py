@@ -12,8 +12,8 @@ ROUGE-L and CIDEr-D of
 - a captioner that was trained on black photos: what language alone knows;
 - the best single sentence of the train split, said of every photo: what BLEU makes of saying nothing.
 
-The schedule is a first guess that no run has confirmed. Nothing is selected on what is reported: recipes are tried by `--select`, which trains on 5,000 of the train photos and
-reports on the other 1,000.
+The schedule is a first guess that no run has confirmed. Nothing is selected on what is reported: recipes are tried by
+`--select`, which trains on 5,000 of the train photos and reports on the other 1,000.
 """
 
 import time
