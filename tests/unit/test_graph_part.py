@@ -357,3 +357,9 @@ def test_beside_other_modalities_and_missing(world):
     whole, lone = task.predict_records([records[1], {"text": records[1]["text"]}])["label"]
     assert np.isfinite([whole, lone]).all()
     assert np.abs(whole - lone).max() > 1e-6
+
+
+def test_a_node_without_a_name_is_named_in_the_error():
+    part = mm.preprocessing.Graph()
+    with pytest.raises(ValueError, match="expected names, strings or integers"):
+        part.read({"nodes": ["a", None], "edges": [[0, 1]]})
