@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmkeras.evaluation.sentences import Tokenize, ngrams, tokenized_pairs, whole_number
+from mmkeras.evaluation.sentences import Tokenize, ngrams, tokenized_pairs
+from mmkeras.retrieval.embeddings import check_count
 
 
 def bleu(
@@ -53,7 +54,7 @@ def bleu(
         Lin and Och 2004, ORANGE: a Method for Evaluating Automatic Evaluation Metrics for Machine Translation.
         Post 2018, A Call for Clarity in Reporting BLEU Scores.
     """
-    whole_number("max_order", max_order)
+    check_count("max_order", max_order)
     matches, possible = np.zeros((2, max_order))
     length = reference_length = 0
     for words, people in tokenized_pairs(sentences, references, tokenize):

@@ -5,7 +5,8 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from mmkeras.evaluation.sentences import Tokenize, ngrams, tokenized_pairs, tokenized_references, whole_number
+from mmkeras.evaluation.sentences import Tokenize, ngrams, tokenized_pairs, tokenized_references
+from mmkeras.retrieval.embeddings import check_count
 
 _MAX_ORDER = 4
 # Both as the authors chose them: the width, in words, of what counts as the same length, and the scale.
@@ -36,7 +37,7 @@ class DocumentFrequencies:
     counts: Mapping[tuple[str, ...], float]
 
     def __post_init__(self):
-        whole_number("num_documents", self.num_documents)
+        check_count("num_documents", self.num_documents)
         for ngram, count in self.counts.items():
             if not isinstance(ngram, tuple) or not 0 <= count <= self.num_documents:
                 raise ValueError(

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from mmkeras.retrieval.embeddings import check_count
+
 Tokenize = Callable[[str], Sequence[str]]
 
 # A comma or colon between digits belongs to the number or the time.
@@ -72,7 +74,7 @@ def distinct_n(sentences: Sequence[str], n: int, *, tokenize: Tokenize | None = 
     References:
         Li et al. 2016, A Diversity-Promoting Objective Function for Neural Conversation Models.
     """
-    whole_number("n", n)
+    check_count("n", n)
     found = [
         tuple(words[start : start + n])
         for words in tokenized(sentences, tokenize)
@@ -152,12 +154,6 @@ def ngrams(words, max_order):
         for order in range(1, max_order + 1)
         for start in range(len(words) - order + 1)
     )
-
-
-def whole_number(name, value):
-    """Refuse what is not an integer of 1 or more."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"`{name}` must be an integer of 1 or more. Received: {value!r}")
 
 
 def tokenized(sentences, tokenize=None):

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from mmkeras.generation.strategy import IMPOSSIBLE, Strategy, check_integers, write
+from mmkeras.generation.strategy import IMPOSSIBLE, Strategy, check_counts, write
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
@@ -37,12 +37,10 @@ class Beam(Strategy):
     """
 
     def __init__(self, num_beams=4, *, length_penalty=1.0, num_return=1):
-        check_integers(num_beams=num_beams, num_return=num_return)
-        if num_beams < 1:
-            raise ValueError(f"`num_beams` must be a positive integer. Received: num_beams={num_beams!r}")
+        check_counts(num_beams=num_beams, num_return=num_return)
         if not length_penalty >= 0:
             raise ValueError(f"`length_penalty` must be a number from 0 on. Received: length_penalty={length_penalty}")
-        if not 1 <= num_return <= num_beams:
+        if num_return > num_beams:
             raise ValueError(f"`num_return` must be from 1 to num_beams={num_beams}. Received: num_return={num_return}")
         self.num_beams = num_beams
         self.length_penalty = float(length_penalty)

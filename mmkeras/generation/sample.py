@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from mmkeras.generation.strategy import IMPOSSIBLE, Strategy, check_integers
+from mmkeras.generation.strategy import IMPOSSIBLE, Strategy, check_counts
 from mmkeras.generation.walk import walk
 
 
@@ -35,16 +35,14 @@ class Sample(Strategy):
         Degeneration.
     """
 
+    draws = True
+
     def __init__(self, temperature=1.0, *, top_k=None, top_p=None, num_return=1):
-        check_integers(top_k=top_k or 1, num_return=num_return)
+        check_counts(num_return=num_return, **({} if top_k is None else {"top_k": top_k}))
         if not temperature > 0:
             raise ValueError(f"`temperature` must be above 0. Received: temperature={temperature}")
-        if top_k is not None and top_k < 1:
-            raise ValueError(f"`top_k` must be a positive integer or None. Received: top_k={top_k}")
         if top_p is not None and not 0 < top_p <= 1:
             raise ValueError(f"`top_p` must be above 0 and at most 1, or None. Received: top_p={top_p}")
-        if num_return < 1:
-            raise ValueError(f"`num_return` must be a positive integer. Received: num_return={num_return}")
         self.temperature = temperature
         self.top_k = top_k
         self.top_p = top_p

@@ -75,10 +75,12 @@ class Search(NamedTuple):
 class Strategy:
     """Base of the ways of generating: what `mm.generation.Decode` takes.
 
-    A subclass defines `search` and has `num_return`, how many sentences there are for each sample.
+    A subclass defines `search`, has `num_return`, how many sentences there are for each sample, and says whether it
+    `draws` words by noise.
     """
 
     num_return = 1
+    draws = False
 
     def search(self, search: Search) -> dict:
         """Find sentences.
@@ -99,10 +101,10 @@ class Strategy:
         return cls(**config)
 
 
-def check_integers(**values):
-    """Raise an error where an argument is no integer."""
+def check_counts(**values):
+    """Raise an error where an argument is no positive integer."""
     for name, value in values.items():
-        if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+        if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
             raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
 
 

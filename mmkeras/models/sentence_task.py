@@ -66,16 +66,12 @@ class SentenceTask(Task):
         if len(encoders) > 1 and fusion is None:
             fusion = AttentionFusion(name="fusion")
         part = part_of(preprocessor, sentence)
-        given = {"vocabulary_size": vocabulary_size, "start_id": start_id, "end_id": end_id}
-        of_part = {"vocabulary_size": "num_tokens", "start_id": "start_id", "end_id": "end_id"}
-        ids = {
-            name: getattr(part, of_part[name]) if value is None and part is not None else value
-            for name, value in given.items()
-        }
-        decoder = make_decoder(decoder, ids["vocabulary_size"], units)
-        start_id, end_id = (
-            default if ids[name] is None else int(ids[name]) for name, default in (("start_id", 2), ("end_id", 3))
+        known = (None, 2, 3) if part is None else (part.num_tokens, part.start_id, part.end_id)
+        size, start_id, end_id = (
+            own if given is None else int(given)
+            for given, own in zip((vocabulary_size, start_id, end_id), known, strict=True)
         )
+        decoder = make_decoder(decoder, size, units)
         check_sizes(decoder, part, sentence, start_id, end_id)
         own_words = OwnWords(decoder, sampling_rate, name="own_words") if sampling_rate else None
 
@@ -154,10 +150,11 @@ class SentenceTask(Task):
             layer = Decode(self.decoder, strategy, start_id=self.start_id, end_id=self.end_id, name="decode", **options)
             length = options["max_length"]
             prefix_ids = keras.Input((length,), dtype="int32", name="prefix_ids")
-            noise = keras.Input((strategy.num_return, length), name="noise")
+            noise = keras.Input((strategy.num_return, length), name="noise") if strategy.draws else None
             sources = [tensor for tensor in self.inputs if tensor.name != self._key]
             outputs = layer(self._context, prefix_ids, noise)
-            self._models.by_options[known] = keras.Model([*sources, prefix_ids, noise], outputs, name="decoding")
+            sources += [prefix_ids] if noise is None else [prefix_ids, noise]
+            self._models.by_options[known] = keras.Model(sources, outputs, name="decoding")
         return self._models.by_options[known]
 
     def generate(
@@ -216,7 +213,8 @@ class SentenceTask(Task):
             x = self.prepare(records[start : start + batch_size], tuple(self.encoders))
             rows = len(next(iter(x.values())))
             x["prefix_ids"] = np.repeat(begun[None], rows, axis=0)
-            x["noise"] = rng.random((rows, strategy.num_return, options["max_length"]), dtype="float32")
+            if strategy.draws:
+                x["noise"] = rng.random((rows, strategy.num_return, options["max_length"]), dtype="float32")
             found = model.predict_on_batch([x[tensor.name] for tensor in model.inputs])
             found = {name: keras.ops.convert_to_numpy(value) for name, value in found.items()}
             told += [self._sentences({name: value[row] for name, value in found.items()}) for row in range(rows)]

@@ -9,6 +9,7 @@ import numpy as np
 from mmkeras.evaluation import caption_report
 from mmkeras.evaluation.sentence_controls import MEASURES, references_of
 from mmkeras.models import SentenceTask
+from mmkeras.retrieval.embeddings import check_count
 
 
 @final
@@ -70,16 +71,14 @@ class SentenceCallback(keras.callbacks.Callback):
         measures = (measures,) if isinstance(measures, str) else tuple(measures)
         if not measures or set(measures) - set(MEASURES):
             raise ValueError(f"`measures` must name some of {MEASURES}. Received: measures={measures!r}")
-        if not isinstance(every, int) or every < 1:
-            raise ValueError(f"`every` must be a positive integer. Received: every={every!r}")
         self.records = list(records)
-        self.every = every
-        self.num_beams = num_beams
+        self.every = check_count("every", every)
+        self.num_beams = check_count("num_beams", num_beams)
         self.measures = measures
         self.prefix = prefix
         self.log_dir = log_dir
-        self.num_samples = num_samples
-        self.batch_size = batch_size
+        self.num_samples = check_count("num_samples", num_samples)
+        self.batch_size = check_count("batch_size", batch_size)
         if not self.records:
             raise ValueError("At least one record is needed. Received: none")
         self.results = {}

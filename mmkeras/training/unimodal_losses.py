@@ -63,7 +63,8 @@ class UnimodalLosses(Step):
         return with_loss(task, with_each_alone, inner, arguments)
 
     def _loss_alone(self, task, name, x, y, sample_weight):
-        fed = [key for key in x if key in {tensor.name for tensor in task.inputs}]
+        names = {tensor.name for tensor in task.inputs}
+        fed = [key for key in x if key in names]
         own = [key for key in fed if task.modality_of(key) == name]
         present = constant_rows(x[fed[0]], (), bool(own), "bool")
         present = x.get(presence_key(name), present)

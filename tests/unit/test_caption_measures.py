@@ -216,7 +216,7 @@ class TestCider:
     @pytest.mark.parametrize(
         ("num_documents", "counts", "message"),
         [
-            (0, {}, "`num_documents` must be an integer of 1 or more. Received: 0"),
+            (0, {}, "`num_documents` must be a whole number of at least 1. Received: 0"),
             (2, {("a",): 3}, r"at most `num_documents=2`. Received: \('a',\) with 3"),
             (2, {"a": 1}, "must map tuples of words to numbers of samples.*Received: 'a' with 1"),
         ],
@@ -240,7 +240,7 @@ class TestVariety:
 
     @pytest.mark.parametrize("n", [0, 1.0, True, None])
     def test_bad_n(self, n):
-        with pytest.raises(ValueError, match=f"`n` must be an integer of 1 or more. Received: {n}"):
+        with pytest.raises(ValueError, match=f"`n` must be a whole number of at least 1. Received: {n}"):
             ev.distinct_n(["a"], n)
 
 
@@ -356,7 +356,7 @@ class TestAll:
     @pytest.mark.parametrize(
         ("measure", "options", "message"),
         [
-            (ev.bleu, {"max_order": 0}, "`max_order` must be an integer of 1 or more. Received: 0"),
+            (ev.bleu, {"max_order": 0}, "`max_order` must be a whole number of at least 1. Received: 0"),
             (ev.rouge_l, {"beta": -1}, "`beta` must be a number of 0 or more. Received: -1"),
             (ev.rouge_l, {"beta": math.nan}, "`beta` must be a number of 0 or more. Received: nan"),
         ],
