@@ -104,6 +104,21 @@ def pair_timing(timings):
     return PairTiming(*(statistics.median(side) for side in zip(*timings, strict=True)), middle, low, high)
 
 
+def adamw(rate, steps, *, weight_decay):
+    """AdamW by a rate that rises over the first fortieth of the steps and falls to 0, whose weights are averaged."""
+    import keras
+
+    warm = steps // 40 + 1
+    schedule = keras.optimizers.schedules.CosineDecay(
+        rate / 20, max(1, steps - warm), warmup_target=rate, warmup_steps=warm
+    )
+    made = keras.optimizers.AdamW(
+        schedule, weight_decay=weight_decay, global_clipnorm=5.0, use_ema=True, ema_momentum=0.995
+    )
+    made.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "log_scale"])
+    return made
+
+
 def mean_over_seeds(rows):
     """Average dicts of equal keys: each float becomes its mean, with `<key>_std` beside it (None for one seed).
 

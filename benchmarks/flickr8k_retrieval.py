@@ -13,7 +13,7 @@ import time
 
 import keras
 import numpy as np
-from common import mean_over_seeds, parser, report, show
+from common import adamw, mean_over_seeds, parser, report, show
 
 import mmkeras as mm
 
@@ -53,11 +53,7 @@ def make_task(pre, vectors, objective, steps, seed):
         "text": mm.encoders.bag_of_words(word_vectors=vectors, word_dropout_rate=0.4),
     }
     task = mm.models.JointEmbedding(encoders, objective, dim=DIM, dropout_rate=0.2, preprocessor=pre)
-    warm = steps // 40 + 1
-    rate = keras.optimizers.schedules.CosineDecay(5e-5, max(1, steps - warm), warmup_target=1e-3, warmup_steps=warm)
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=1.0, global_clipnorm=5.0, use_ema=True, ema_momentum=0.995)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "log_scale"])
-    task.compile(optimizer, metrics=None)
+    task.compile(adamw(1e-3, steps, weight_decay=1.0), metrics=None)
     return task
 
 

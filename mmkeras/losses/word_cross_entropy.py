@@ -40,11 +40,12 @@ class WordCrossEntropy(keras.losses.Loss):
         self.label_smoothing = label_smoothing
 
     def call(self, y_true, y_pred):
-        surprise = ops.sparse_categorical_crossentropy(ops.cast(y_true, "int32"), y_pred, from_logits=True)
+        y_true = ops.cast(y_true, "int32")
         if not self.label_smoothing:
-            return surprise
-        evenly = ops.logsumexp(y_pred, axis=-1) - ops.mean(y_pred, axis=-1)
-        return (1.0 - self.label_smoothing) * surprise + self.label_smoothing * evenly
+            return ops.sparse_categorical_crossentropy(y_true, y_pred, from_logits=True)
+        word = ops.take_along_axis(y_pred, y_true[..., None], axis=-1)[..., 0]
+        others = ops.mean(y_pred, axis=-1)
+        return ops.logsumexp(y_pred, axis=-1) - (1.0 - self.label_smoothing) * word - self.label_smoothing * others
 
     def get_config(self):
         return {**super().get_config(), "label_smoothing": self.label_smoothing}
