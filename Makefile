@@ -7,7 +7,7 @@ JAX_VENV := .venv-jax
 BIN := $(VENV)/bin
 TEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: help demo test test-all test-jax lint coverage wheel bench-layers bench-toy bench-pipeline bench-retrieval bench-spoken-digits bench-flickr8k-retrieval bench-micro-batches bench-easy-vqa bench-mosi bench-avdigits bench-fsdd bench-esc10 bench-eeg bench-toy-captions bench-gpu tables clean
+.PHONY: help demo test test-all test-jax lint coverage wheel bench-layers bench-toy bench-pipeline bench-retrieval bench-spoken-digits bench-flickr8k-retrieval bench-micro-batches bench-easy-vqa bench-mosi bench-avdigits bench-fsdd bench-esc10 bench-eeg bench-toy-captions bench-flickr8k-caption bench-translate bench-generate bench-gpu tables clean
 
 help:  ## Say what there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -80,6 +80,15 @@ bench-eeg: $(VENV)/ready  ## Score eyes open or closed, and fists, by EEG: make 
 
 bench-toy-captions: $(VENV)/ready  ## Score captions of the toy world by its own grammar
 	$(BIN)/python benchmarks/toy_captions.py --seeds 3 --record
+
+bench-flickr8k-caption: $(VENV)/ready  ## Score captions of photos: make bench-flickr8k-caption DATA=Flickr8k
+	$(BIN)/python benchmarks/flickr8k_caption.py --data $(DATA) --record
+
+bench-translate: $(VENV)/ready  ## Score translations: make bench-translate DATA=multi30k PICTURES=Flickr8k/Flicker8k_Dataset
+	$(BIN)/python benchmarks/translate.py --data $(DATA) $(if $(PICTURES),--pictures $(PICTURES)) --record
+
+bench-generate: $(VENV)/ready  ## Time saying a sentence beside other ways: make bench-generate TORCH=python-that-has-torch
+	$(BIN)/python benchmarks/generate.py $(if $(TORCH),--torch $(TORCH)) --record
 
 tables: $(VENV)/ready  ## Fill the tables of the READMEs from benchmarks/results
 	$(BIN)/python benchmarks/tables.py

@@ -234,7 +234,7 @@ def _command(name):
     arguments = sys.argv[1:]
     # Where the data lie is nobody's business and differs everywhere.
     hidden = [
-        {"--data": "DIR", "--test": "DIR", "--torch": "PYTHON"}.get(previous, value)
+        {"--data": "DIR", "--test": "DIR", "--pictures": "DIR", "--torch": "PYTHON"}.get(previous, value)
         for previous, value in zip(["", *arguments], arguments, strict=False)
     ]
     return " ".join(["python", f"benchmarks/{name}.py", *hidden])

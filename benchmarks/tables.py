@@ -204,6 +204,61 @@ def classification():
     return table(("set", "accuracy, %", "beside it", "seeds", "made by"), rows)
 
 
+def sentences():
+    """Captions and translations, those that were recorded."""
+    rows = []
+    if (RESULTS / "toy_captions.json").exists():
+        found, command = recorded("toy_captions")
+        beside = ", ".join(
+            f"{title} {100 * found[key]:.1f} %"
+            for title, key in (("of other pictures", "test_true_other_picture"), ("without looking", "test_true_blind"))
+        )
+        score = f"{100 * found['test_true']:.1f} ± {100 * found['test_true_std']:.1f} %"
+        rows.append(("toy world, true and complete", score, beside, found["seeds"], f"`{command}`"))
+    if (RESULTS / "flickr8k_caption.json").exists():
+        found, command = recorded("flickr8k_caption")
+        sides = {"of other photos": "shuffled_", "without looking": "blind_", "one sentence for all": "one_sentence_"}
+        for name, key, factor in (("BLEU-4", "bleu4", 100), ("CIDEr-D", "cider", 1)):
+            digits = 1 if factor == 100 else 3
+            cells = [f"{title} {factor * found[f'test_{prefix}{key}']:.{digits}f}" for title, prefix in sides.items()]
+            score = f"{factor * found[f'test_{key}']:.{digits}f}"
+            rows.append((f"Flickr8k, dev split, {name}", score, ", ".join(cells), found["seeds"], f"`{command}`"))
+    if (RESULTS / "translate.json").exists():
+        found, command = recorded("translate")
+        beside = f"greedy {found['test_bleu_greedy']:.1f}"
+        title = "Multi30k, English to German, BLEU"
+        rows.append((title, f"{found['test_bleu']:.1f}", beside, found["seeds"], f"`{command}`"))
+        if "test_pictured_with" in found:
+            sides = {"other pictures": "others", "no pictures": "without", "before more training": "before"}
+            cells = [f"{title} {found[f'test_pictured_{key}']:.1f}" for title, key in sides.items()]
+            title = f"{title}, {found['num_pictured_test']} pairs with pictures"
+            rows.append((title, f"{found['test_pictured_with']:.1f}", ", ".join(cells), found["seeds"], f"`{command}`"))
+    return table(("set and measure", "result", "beside it", "seeds", "made by"), rows)
+
+
+def generate():
+    """What a sentence costs, beside peers."""
+    found, command = recorded("generate")
+    names = {
+        "predict": "`model.predict` per word",
+        "function": "`tf.function` per word",
+        "hub_graph": "keras-hub sampler",
+        "hub_xla": "keras-hub sampler, XLA",
+        "torch_loop": "PyTorch loop",
+        "torch_compiled": "`torch.compile`",
+    }
+    rows = []
+    for search, title in (("greedy", "greedy"), ("beam", "4 beams")):
+        for batch in (1, 8, 64):
+            for side, of_side in (("graph", "graph"), ("xla", "XLA")):
+                key = f"{search}_{batch}_{side}"
+                ratios = [found.get(f"{key}_ratio_vs_{peer}") for peer in names]
+                cells = ["" if ratio is None else f"{ratio:.3f}" if ratio < 0.1 else f"{ratio:.2f}" for ratio in ratios]
+                rows.append((f"{title}, {batch} at once, {of_side}", f"{found[f'{key}_ms']:.1f}", *cells))
+    header = ("search", "ms", *(f"/ {name}" for name in names.values()))
+    return table(header, rows) + f"\n\n20 words of 5,000, on two cores: `{command}`."
+
+
 def filled(text):
     """README text with every table between its markers made anew."""
     for name, make in (
@@ -215,8 +270,12 @@ def filled(text):
         ("retrieval", retrieval),
         ("objectives", objectives),
         ("classification", classification),
+        ("sentences", sentences),
+        ("generate", generate),
     ):
         block = re.compile(rf"<!-- {name} -->.*?<!-- /{name} -->", re.DOTALL)
+        if not block.search(text):
+            continue
         text = block.sub(lambda _, name=name, make=make: f"<!-- {name} -->\n{make()}\n<!-- /{name} -->", text)
     return text
 

@@ -1,14 +1,12 @@
 """What tasks have in common that fuse modalities to one vector and predict from it."""
 
-import warnings
-
 import keras
 import numpy as np
 
-from mmkeras.keys import presence_key
 from mmkeras.layers import GatedFusion, MatchRows, NumberHead, OrPrior, StepwiseFusion, pooling_layer
 from mmkeras.models.branches import check_encoders, check_fusion, encode_modalities
 from mmkeras.models.groups import spread_product, where_known
+from mmkeras.models.records import flag_empty
 from mmkeras.models.task import Task
 from mmkeras.preprocessing.preprocessor import Preprocessor
 
@@ -170,14 +168,8 @@ class FusionTask(Task):
     def notes_on(self, x):
         if not self._priors:
             return {}
-        is_prior = ~np.any([np.asarray(x[presence_key(name)]) for name in self.encoders], axis=0)
-        if is_prior.any():
-            warnings.warn(
-                f"{int(is_prior.sum())} of {len(is_prior)} records have none of {list(self.encoders)}: the answer is "
-                "the prior, what training saw on average (`is_prior`)",
-                stacklevel=4,
-            )
-        return {"is_prior": is_prior}
+        answer = "the answer is the prior, what training saw on average (`is_prior`)"
+        return {"is_prior": flag_empty(x, self.encoders, answer, stacklevel=5)}
 
     def head(self, name):
         """The head that makes an output."""

@@ -1,8 +1,31 @@
 """Raw records, as the methods of tasks take them."""
 
+import warnings
 from collections.abc import Sequence
+
+import numpy as np
+
+from mmkeras.keys import presence_key
 
 
 def is_one(records):
     """Whether something stands for one record rather than for several."""
     return isinstance(records, str | bytes) or not isinstance(records, Sequence)
+
+
+def flag_empty(x, modalities, answer, *, stacklevel=3):
+    """Rows of a prepared batch in which all of some optional modalities are absent, boolean; it warns of them.
+
+    Args:
+        x: dict of arrays, with the presence of each modality.
+        modalities: their names.
+        answer: what is given for such a row, for the warning.
+        stacklevel: how many calls up the user is whose line it names.
+    """
+    is_empty = ~np.any([np.asarray(x[presence_key(name)]) for name in modalities], axis=0)
+    if is_empty.any():
+        warnings.warn(
+            f"{int(is_empty.sum())} of {len(is_empty)} records have none of {list(modalities)}: {answer}",
+            stacklevel=stacklevel,
+        )
+    return is_empty

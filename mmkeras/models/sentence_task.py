@@ -9,7 +9,7 @@ from mmkeras.layers import AttentionFusion, MatchRows, OwnWords
 from mmkeras.losses import WordCrossEntropy
 from mmkeras.metrics import Perplexity
 from mmkeras.models.branches import check_encoders, check_fusion, encode_modalities
-from mmkeras.models.records import is_one
+from mmkeras.models.records import flag_empty, is_one
 from mmkeras.models.sentence_parts import Sentence, check_sizes, make_decoder, part_of, placed
 from mmkeras.models.task import Task
 
@@ -212,6 +212,8 @@ class SentenceTask(Task):
         for start in range(0, len(records), batch_size):
             x = self.prepare(records[start : start + batch_size], tuple(self.encoders))
             rows = len(next(iter(x.values())))
+            if set(self.encoders) <= set(self.optional):
+                flag_empty(x, self.encoders, "what is said of them is what language alone expects")
             x["prefix_ids"] = np.repeat(begun[None], rows, axis=0)
             if strategy.draws:
                 x["noise"] = rng.random((rows, strategy.num_return, options["max_length"]), dtype="float32")
@@ -264,6 +266,19 @@ class SentenceTask(Task):
             sums.append(np.where(following > 0, each, 0.0).sum(axis=1))
         sums = np.concatenate(sums)
         return float(sums[0]) if one else sums
+
+    def assign_sampling_rate(self, rate):
+        """Let the decoder read its own words with another probability from now on, without compiling anew.
+
+        Args:
+            rate: the probability; the task must have been made with a `sampling_rate` above 0.
+        """
+        if self._own_words is None:
+            raise ValueError(
+                f"This {type(self).__name__} reads true words only: make it with `sampling_rate` above 0. "
+                f"Received: rate={rate}"
+            )
+        self._own_words.rate.assign(rate)
 
     def as_record(self, value):
         """A record of a raw value that stands for one, where there is one modality to describe."""

@@ -6,6 +6,7 @@ from mmkeras.training.learning_rates import LearningRates
 from mmkeras.training.loss_weight_schedule import LossWeightSchedule
 from mmkeras.training.modality_balance import ModalityBalance
 from mmkeras.training.retrieval_callback import RetrievalCallback
+from mmkeras.training.sampling_rate_schedule import SamplingRateSchedule
 from mmkeras.training.sentence_callback import SentenceCallback
 from mmkeras.training.step import Step
 from mmkeras.training.steps import GradientCache
@@ -19,6 +20,7 @@ __all__ = [
     "LossWeightSchedule",
     "ModalityBalance",
     "RetrievalCallback",
+    "SamplingRateSchedule",
     "SentenceCallback",
     "Step",
     "UnimodalLosses",

@@ -12,6 +12,12 @@ from tests.conformance.cases import BATCH, ENCODERS
 every_encoder = pytest.mark.parametrize("case", ENCODERS.values(), ids=ENCODERS)
 light = {name: case for name, case in ENCODERS.items() if not case.heavy}
 every_light_encoder = pytest.mark.parametrize("case", light.values(), ids=light)
+# All end in the same pooling: each with one kind in the ordinary tier, with all in the slow one.
+POOLED = [
+    pytest.param(case, pooling, marks=[pytest.mark.slow] if (row + column) % 4 else [], id=f"{name}-{pooling}")
+    for row, (name, case) in enumerate(light.items())
+    for column, pooling in enumerate(("avg", "max", "last", "attention"))
+]
 padded = {name: case for name, case in ENCODERS.items() if case.padded}
 every_padded_encoder = pytest.mark.parametrize("case", padded.values(), ids=padded)
 
@@ -36,8 +42,7 @@ def test_contract(case):
     assert len(encoder.trainable_weights) == (case.trained or case.weights)
 
 
-@every_light_encoder
-@pytest.mark.parametrize("pooling", ["avg", "max", "last", "attention"])
+@pytest.mark.parametrize(("case", "pooling"), POOLED)
 def test_pooling(case, pooling):
     encoder = case.make(pooling=pooling, name="mine")
     assert encoder.name == "mine"

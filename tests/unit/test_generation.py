@@ -238,6 +238,27 @@ def test_compiled(kind, jit):
         assert np.abs(model.predict_on_batch(CONTEXT)["scores"] - before).max() > 1e-2
 
 
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("kind", ["additive", "transformer"])
+def test_samplers_of_keras_hub_drive_a_decoder(kind):
+    """A decoder's contract is enough for theirs; their greedy sampler says what ours says."""
+    import keras_hub
+
+    speaker = decoder(kind=kind)
+    memory = speaker.remember(CONTEXT)
+
+    def following(prompt, cache, index):
+        logits, cache = speaker.step(keras.ops.take(prompt, index - 1, axis=1), index - 1, cache, memory)
+        # They may say padding and go on behind the end; ours does neither.
+        return logits - 1e9 * keras.ops.one_hot(0, VOCABULARY), None, cache
+
+    prompt = np.array([[START, *[0] * 6]] * ROWS, "int32")
+    sampler = keras_hub.samplers.GreedySampler()
+    told = array(sampler(following, prompt, cache=speaker.initial_state(memory, 6), index=1, stop_token_ids=(END,)))
+    ours = decode(speaker, G.Greedy())["token_ids"][:, 0]
+    assert [words(ids[1:]) for ids in told] == [words(ids) for ids in ours]
+
+
 def test_decode_from_config():
     layer = G.Decode(
         decoder(),

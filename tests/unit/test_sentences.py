@@ -11,9 +11,9 @@ from tests.conformance.cases import floats
 needs_tensorflow = pytest.mark.tensorflow
 
 
-def preprocessor(length=8):
+def preprocessor(length=8, **options):
     text = mm.preprocessing.Text(vocabulary=["a", "red", "blue", "dot", "square", "on", "white"], length=length)
-    return mm.preprocessing.Preprocessor(image=mm.preprocessing.Image((8, 8)), text=text)
+    return mm.preprocessing.Preprocessor(image=mm.preprocessing.Image((8, 8)), text=text, **options)
 
 
 def captioner(decoder="lstm", **options):
@@ -119,6 +119,33 @@ class TestTraining:
         many = array(layer(np.repeat(ids, 400, axis=0), np.repeat(context, 400, axis=0), training=True))
         assert 0.4 < (many[:, 1:5] != ids[:, 1:5]).mean() / (read[1:5] != ids[0, 1:5]).mean() < 0.6
 
+    def test_own_words_by_epoch(self):
+        """A rate of 0 trains as if there were no scheduled sampling, whatever the task began with."""
+        x = preprocessor()(records(), ("image", "text"))
+        losses, first = {}, captioner()
+        for name, rate, schedule in (
+            ("plain", 0.0, None),
+            ("none", 1.0, lambda epoch: 0.0),
+            ("all", 1.0, lambda epoch: epoch),
+        ):
+            task = captioner(sampling_rate=rate)
+            for mine, its in zip(task.trainable_variables, first.trainable_variables, strict=True):
+                mine.assign(its)
+            task.compile(keras.optimizers.SGD(0.1))
+            callbacks = [mm.training.SamplingRateSchedule(schedule)] if schedule else []
+            history = task.fit(x, epochs=2, verbose=0, callbacks=callbacks).history
+            losses[name] = history["loss"]
+            assert history.get("sampling_rate", [0.0, 0.0]) == ([0.0, 1.0] if name == "all" else [0.0, 0.0])
+        assert losses["none"] == pytest.approx(losses["plain"], rel=1e-5)
+        assert losses["all"][0] == pytest.approx(losses["plain"][0], rel=1e-5)
+        assert losses["all"][1] != pytest.approx(losses["plain"][1], rel=1e-5)
+        task = captioner()
+        task.compile()
+        with pytest.raises(ValueError, match="make it with `sampling_rate` above 0"):
+            task.fit(x, verbose=0, callbacks=[mm.training.SamplingRateSchedule(lambda epoch: 0.5)])
+        with pytest.raises(ValueError, match="must return a probability"):
+            mm.training.SamplingRateSchedule(lambda epoch: epoch).rate(2)
+
 
 class TestGenerate:
     def test_what_was_learned_is_said(self, trained):
@@ -127,6 +154,13 @@ class TestGenerate:
         assert trained.generate(records(), num_beams=3) == told
         assert trained.generate(records()[0]["image"]) == told[0]
         assert trained.generate([record["image"] for record in records()], batch_size=3) == told
+
+    def test_a_record_of_nothing_is_answered_with_a_warning(self):
+        task = captioner(optional=("image",), preprocessor=preprocessor(optional=("image",)))
+        with pytest.warns(UserWarning, match=r"1 of 2 records have none of \['image'\]: .* language alone") as caught:
+            told = task.generate([records()[0], {}])
+        assert [isinstance(sentence, str) for sentence in told] == [True, True]
+        assert caught[0].filename == __file__
 
     def test_several_with_scores(self, trained):
         found = trained.generate(records(), strategy=mm.generation.Beam(3, num_return=2), return_scores=True)
