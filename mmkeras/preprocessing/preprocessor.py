@@ -204,7 +204,9 @@ class Preprocessor:
             try:
                 samples.append(prepare_sample(self, parts, read.wires([record])))
             except PartError as error:
-                raise ValueError(f"Record {row}, {error.modality!r}: {error}") from None
+                file = read.file(row, error.modality)
+                received = f". Received: {file!r}" if file and file not in str(error) else ""
+                raise ValueError(f"Record {row}, {error.modality!r}: {error}{received}") from None
         return samples
 
     def prepared(self, name, wire):

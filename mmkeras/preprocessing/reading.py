@@ -79,12 +79,13 @@ class UnitReader:
         row = self.rows(unit)[0]
         key = getattr(error, "modality", "")
         where = f"{getattr(self.records, 'name', 'records')}, record {row}"
-        file = self._file(row, key)
+        file = self.file(row, key)
         where = f"{where} ({file})" if file else where
         if not any(problem.where == where and problem.key == key for problem in self.problems):
             self.problems.add(where, str(error), key)
 
-    def _file(self, row, key):
+    def file(self, row, key):
+        """The file that a record gives for a modality, None where it gives something else."""
         try:
             value = self.records[row].get(key)
         except ValueError:

@@ -417,7 +417,7 @@ class TestBadInput:
     def test_a_file_that_is_no_picture(self, tmp_path):
         path = tmp_path / "broken.jpg"
         path.write_bytes(b"no picture")
-        with pytest.raises(ValueError, match="'image': not a readable picture"):
+        with pytest.raises(ValueError, match=r"'image': not a readable picture.*broken.jpg"):
             captioner().generate(str(path))
 
     def test_an_empty_caption_and_one_that_is_too_long(self):
