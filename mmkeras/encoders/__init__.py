@@ -9,6 +9,7 @@ from mmkeras.encoders.graph import graph
 from mmkeras.encoders.recurrent import gru, lstm
 from mmkeras.encoders.resnet import resnet, resnet18, resnet34, resnet50, resnet101
 from mmkeras.encoders.signal import signal
+from mmkeras.encoders.time_distributed import time_distributed
 from mmkeras.encoders.transformers import transformer_text, vision_transformer
 from mmkeras.encoders.vgg import vgg, vgg16, vgg19
 from mmkeras.encoders.word_vectors import learn_word_vectors, read_word_vectors
@@ -31,6 +32,7 @@ __all__ = [
     "resnet101",
     "signal",
     "spectrogram_cnn",
+    "time_distributed",
     "transformer_text",
     "vgg",
     "vgg16",

@@ -1,7 +1,7 @@
 """Layers: attention across modalities, fusion, absence, and what encoders are built from.
 
-Taken from Keras as they are: LSTM, GRU, Bidirectional, Embedding, MultiHeadAttention, TimeDistributed, convolutions
-and normalisations.
+Taken from Keras as they are: LSTM, GRU, Bidirectional, Embedding, MultiHeadAttention, convolutions and
+normalisations.
 """
 
 from mmkeras.layers.add_channel import AddChannel
@@ -16,6 +16,7 @@ from mmkeras.layers.concat_fusion import ConcatFusion
 from mmkeras.layers.conv_block import ConvBlock
 from mmkeras.layers.cross_modal_attention import CrossModalAttention
 from mmkeras.layers.decoder import Decoder
+from mmkeras.layers.each_frame import EachFrame
 from mmkeras.layers.film import FiLM
 from mmkeras.layers.film_fusion import FiLMFusion
 from mmkeras.layers.flatten_frequency import FlattenFrequency
@@ -66,6 +67,7 @@ __all__ = [
     "ConvBlock",
     "CrossModalAttention",
     "Decoder",
+    "EachFrame",
     "FiLM",
     "FiLMFusion",
     "FlattenFrequency",

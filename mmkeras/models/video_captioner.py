@@ -32,9 +32,8 @@ class VideoCaptioner(SentenceTask):
 
     Example:
 
-    >>> frames = keras.Input((5, 8, 8, 3), name="frames")
-    >>> tokens = keras.layers.TimeDistributed(mm.encoders.vgg(1, 4, image_shape=(8, 8, 3), pooling="avg"))(frames)
-    >>> task = VideoCaptioner(mm.encoders.finish(frames, tokens), units=8, vocabulary_size=20)
+    >>> encoder = mm.encoders.time_distributed(mm.encoders.vgg(1, 4, image_shape=(8, 8, 3)), lstm_units=6)
+    >>> task = VideoCaptioner(encoder, units=8, vocabulary_size=20)
     >>> len(task.generate(np.zeros((5, 8, 8, 3)), max_length=3)) <= 3
     True
 

@@ -30,6 +30,13 @@ def sentences(length=6, vocabulary=20, seed=0):
     return ids
 
 
+def frames(size=8, seed=0):
+    """Four frames, two in the second row."""
+    clips = np.random.default_rng([seed, size]).uniform(1, 255, (BATCH, 4, size, size, 3)).astype("float32")
+    clips[1, 2:] = 0
+    return clips
+
+
 FLAGS = np.array([True, True, False])
 
 
@@ -170,6 +177,12 @@ LAYERS = {
         _attend,
         masked=("context",),
         weights=7,
+    ),
+    "EachFrame": LayerCase(
+        lambda: L.EachFrame(keras.Sequential([keras.Input((8,)), keras.layers.Dense(5)]), rematerialize=True),
+        {"frames": floats(BATCH, 6, 8)},
+        masked=("frames",),
+        weights=2,
     ),
     "FiLM": LayerCase(L.FiLM, {"x": floats(BATCH, 6, 8), "condition": floats(BATCH, 5)}, masked=("x",), weights=2),
     "FiLMFusion": LayerCase(
@@ -343,6 +356,10 @@ class EncoderCase:
     fixed_length: bool = False
 
 
+def _still():
+    return E.vgg(1, 8, convolutions=1, image_shape=(8, 8, 3), pooling="avg")
+
+
 def _hub(name, **options):
     import keras_hub
 
@@ -467,6 +484,14 @@ ENCODERS = {
     "signal": EncoderCase(
         lambda **o: E.signal(3, 4, (2, 2), lstm_units=4, dropout_rate=0.1, **o), clip(24, mels=3), (BATCH, 6, 8),
         2 * 3 + 6, padded=True,
+    ),
+    "time_distributed": EncoderCase(
+        lambda **o: E.time_distributed(_still(), lstm_units=4, bidirectional=True, dropout_rate=0.1, **o),
+        frames(), (BATCH, 4, 8), 3 + 6, padded=True,
+    ),
+    "time_distributed/tokens": EncoderCase(
+        lambda **o: E.time_distributed(E.vgg(1, 8, convolutions=1, image_shape=(8, 8, 3)), 4, rematerialize=True, **o),
+        frames(), (BATCH, 4, 8), 3, padded=True, fixed_length=True,
     ),
     "graph": EncoderCase(
         lambda **o: E.graph(5, 8, 1, dropout_rate=0.1, **o), scene(), (BATCH, 6, 8), 2 + 2 + 2, padded=True

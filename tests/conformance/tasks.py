@@ -206,10 +206,8 @@ def _described():
 
 
 def _filmed():
-    frames = keras.Input((4, 16, 16, 3), name="frames")
-    stills = keras.layers.TimeDistributed(_still(), name="stills")(frames)
     return mm.models.VideoCaptioner(
-        mm.encoders.finish(frames, stills),
+        mm.encoders.time_distributed(_still(), 4),
         mm.layers.LSTMDecoder(20, 8, attention="multi_head", num_heads=2, tied=True),
     )
 

@@ -377,9 +377,7 @@ class TestOtherSentences:
         assert task.translate(plain) == [pair["target_text"] for pair in pairs]
 
     def test_a_clip(self):
-        frames = keras.Input((None, 8, 8, 3), name="frames")
-        still = mm.encoders.vgg(1, 8, convolutions=1, image_shape=(8, 8, 3), pooling="avg")
-        encoder = mm.encoders.finish(frames, keras.layers.TimeDistributed(still)(frames))
+        encoder = mm.encoders.time_distributed(mm.encoders.vgg(1, 8, convolutions=1, image_shape=(8, 8, 3)))
         task = mm.models.VideoCaptioner(encoder, units=8, vocabulary_size=12)
         sentence = task.generate(floats(5, 8, 8, 3), max_length=4, return_attention=True)
         assert sentence.attention.shape == (len(sentence.words), 5)
