@@ -17,11 +17,11 @@ every_task = pytest.mark.parametrize("case", TASKS.values(), ids=TASKS)
 @every_task
 def test_outputs_are_per_sample(case):
     task = case.make()
-    together = task.predict_on_batch(case.x)
+    together = task(case.x)
     for name, values in together.items():
         assert values.shape[0] == BATCH
         for row in range(BATCH):
-            alone = task.predict_on_batch({key: x[row : row + 1] for key, x in case.x.items()})
+            alone = task({key: x[row : row + 1] for key, x in case.x.items()})
             np.testing.assert_allclose(array(alone[name])[0], array(values)[row], atol=1e-5)
 
 
@@ -55,12 +55,17 @@ def test_config_survives_the_round_trip(case):
     shared = [a is b for a in task.encoders.values() for b in task.encoders.values()]
     assert shared == [a is b for a in clone.encoders.values() for b in clone.encoders.values()]
     clone.set_weights(task.get_weights())
-    for name, values in task.predict_on_batch(case.x).items():
-        np.testing.assert_allclose(array(clone.predict_on_batch(case.x)[name]), array(values), atol=1e-6)
+    answers = clone(case.x)
+    for name, values in task(case.x).items():
+        np.testing.assert_allclose(array(answers[name]), array(values), atol=1e-6)
 
 
-@pytest.mark.parametrize(("name", "case"), TASKS.items(), ids=TASKS)
-def test_learns_with_defaults_and_is_saved_with_its_training_state(name, case, tmp_path):
+# Training costs seconds: one case of each class in the ordinary tier, the others in the slow one.
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, marks=[pytest.mark.slow] if "/" in name else [], id=name) for name, case in TASKS.items()],
+)
+def test_learns_with_defaults_and_is_saved_with_its_training_state(case, tmp_path):
     task = case.make()
     task.compile()
     x = {key: np.repeat(values, 4, axis=0) for key, values in case.x.items()}
@@ -75,10 +80,10 @@ def test_learns_with_defaults_and_is_saved_with_its_training_state(name, case, t
     loaded = keras.saving.load_model(tmp_path / "task.keras")
     assert float(loaded.optimizer.learning_rate) == pytest.approx(3e-3)
     assert int(loaded.optimizer.iterations) == 20
-    for key, values in task.predict_on_batch(case.x).items():
-        np.testing.assert_array_equal(array(loaded.predict_on_batch(case.x)[key]), array(values))
-    if "/" not in name:
-        loaded.fit(case.x, case.y, verbose=0)
+    answers = loaded(case.x)
+    for key, values in task(case.x).items():
+        np.testing.assert_array_equal(array(answers[key]), array(values))
+    loaded.fit(case.x, case.y, verbose=0)
 
 
 @every_task
@@ -88,7 +93,7 @@ def test_mixed_precision_answers_in_float32(case):
         task = case.make()
     finally:
         keras.config.set_dtype_policy("float32")
-    for values in task.predict_on_batch(case.x).values():
+    for values in task(case.x).values():
         assert array(values).dtype == np.float32
         assert np.isfinite(array(values)).all()
     assert any("bfloat16" in str(layer.compute_dtype) for layer in task.layers)
