@@ -64,7 +64,7 @@ bench-easy-vqa: $(VENV)/ready  ## Score answers about coloured shapes: make benc
 	$(BIN)/python benchmarks/easy_vqa.py --data $(DATA) --seeds 3 --record
 
 bench-mosi: $(VENV)/ready  ## Score the sentiment of utterances: make bench-mosi DATA=mosi
-	$(BIN)/python benchmarks/mosi.py --data $(DATA) --seeds 3 --record
+	$(BIN)/python benchmarks/mosi.py --data $(DATA) --seeds 10 --record
 
 bench-avdigits: $(VENV)/ready  ## Score weak pictures fused with noisy speech: make bench-avdigits DATA=folder-of-mnist-fsdd-and-avdigits
 	$(BIN)/python benchmarks/avdigits.py --data $(DATA) --seeds 3 --record
