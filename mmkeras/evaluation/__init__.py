@@ -10,6 +10,13 @@ from mmkeras.evaluation.confusion_picture import plot_confusion
 from mmkeras.evaluation.contributions import contributions
 from mmkeras.evaluation.controls import controls
 from mmkeras.evaluation.predictions import Predictions, hide, predict_all
+from mmkeras.evaluation.recognition import (
+    Edits,
+    character_error_rate,
+    count_edits,
+    recognition_report,
+    word_error_rate,
+)
 from mmkeras.evaluation.regression import regression_report, sentiment_report
 from mmkeras.evaluation.robustness import RobustnessCurves, robustness
 from mmkeras.evaluation.rouge import rouge_l
@@ -21,6 +28,7 @@ from mmkeras.evaluation.vqa import normalize_answer, vqa_accuracy
 
 __all__ = [
     "DocumentFrequencies",
+    "Edits",
     "Interval",
     "Predictions",
     "RobustnessCurves",
@@ -29,12 +37,14 @@ __all__ = [
     "calibration_error",
     "caption_report",
     "caption_tokens",
+    "character_error_rate",
     "cider_d",
     "classification_report",
     "compare",
     "confusion_matrix",
     "contributions",
     "controls",
+    "count_edits",
     "distinct_n",
     "hide",
     "normalize_answer",
@@ -43,6 +53,7 @@ __all__ = [
     "perplexity",
     "plot_confusion",
     "predict_all",
+    "recognition_report",
     "regression_report",
     "robustness",
     "rouge_l",
@@ -51,4 +62,5 @@ __all__ = [
     "subsets",
     "vqa_accuracy",
     "word_accuracy",
+    "word_error_rate",
 ]
