@@ -15,6 +15,7 @@ from mmkeras.layers.co_attention import CoAttention
 from mmkeras.layers.concat_fusion import ConcatFusion
 from mmkeras.layers.conv_block import ConvBlock
 from mmkeras.layers.cross_modal_attention import CrossModalAttention
+from mmkeras.layers.ctc_head import CTCHead
 from mmkeras.layers.decoder import Decoder
 from mmkeras.layers.each_frame import EachFrame
 from mmkeras.layers.film import FiLM
@@ -61,6 +62,7 @@ __all__ = [
     "BackboneTokens",
     "BilinearFusion",
     "BottleneckFusion",
+    "CTCHead",
     "ClassHead",
     "CoAttention",
     "ConcatFusion",

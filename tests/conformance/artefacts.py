@@ -73,6 +73,7 @@ def generation_model():
         decoder.set_weights([1.5 * weight for weight in decoder.get_weights()])
         decode = generation.Decode(decoder, strategy, start_id=2, end_id=3, max_length=6, **options)
         outputs |= {f"{name}_{key}": value for key, value in decode(context, prefix_ids, noise).items()}
+    outputs |= {f"ctc_{key}": value for key, value in generation.CTCGreedy()(layers.CTCHead(12)(context)).items()}
     rng = np.random.default_rng(0)
     x = {
         "context": rng.normal(size=(3, 5, 6)).astype("float32"),

@@ -178,6 +178,7 @@ LAYERS = {
         masked=("context",),
         weights=7,
     ),
+    "CTCHead": LayerCase(lambda: L.CTCHead(5), _TOKENS, masked=("tokens",), weights=2, answers=True),
     "EachFrame": LayerCase(
         lambda: L.EachFrame(keras.Sequential([keras.Input((8,)), keras.layers.Dense(5)]), rematerialize=True),
         {"frames": floats(BATCH, 6, 8)},
