@@ -5,6 +5,7 @@ normalisations.
 """
 
 from mmkeras.layers.add_channel import AddChannel
+from mmkeras.layers.align_steps import AlignSteps
 from mmkeras.layers.attention_fusion import AttentionFusion
 from mmkeras.layers.attention_pooling import AttentionPooling
 from mmkeras.layers.backbone_tokens import BackboneTokens
@@ -57,6 +58,7 @@ from mmkeras.layers.zero_absent import ZeroAbsent
 
 __all__ = [
     "AddChannel",
+    "AlignSteps",
     "AttentionFusion",
     "AttentionPooling",
     "BackboneTokens",

@@ -114,6 +114,14 @@ def _normalized():
 
 LAYERS = {
     "AddChannel": LayerCase(L.AddChannel, _TOKENS, masked=("tokens",), passes_on=True),
+    "AlignSteps": LayerCase(
+        L.AlignSteps, {"frames": floats(BATCH, 4, 8), "sound": floats(BATCH, 9, 6)}, masked=("frames", "sound")
+    ),
+    "AlignSteps/rates": LayerCase(
+        lambda: L.AlignSteps((100.0, 25)),
+        {"frames": floats(BATCH, 4, 8), "sound": floats(BATCH, 9, 6)},
+        masked=("sound",),
+    ),
     "AttentionFusion": LayerCase(
         lambda: L.AttentionFusion(2, 2, dim=8, feedforward_dim=12, dropout_rate=0.1),
         _TRIO,
