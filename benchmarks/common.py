@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 RESULTS = Path(__file__).parent / "results"
-_PACKAGES = ("mmkeras", "keras", "numpy", "tensorflow", "jax", "torch", "faiss-cpu")
+_PACKAGES = ("mmkeras", "keras", "numpy", "keras-hub", "tensorflow", "jax", "torch", "faiss-cpu")
 
 
 class PairTiming(NamedTuple):
@@ -234,7 +234,9 @@ def _command(name):
     arguments = sys.argv[1:]
     # Where the data lie is nobody's business and differs everywhere.
     hidden = [
-        {"--data": "DIR", "--test": "DIR", "--pictures": "DIR", "--torch": "PYTHON"}.get(previous, value)
+        {"--data": "DIR", "--test": "DIR", "--pictures": "DIR", "--torch": "PYTHON", "--weights": "W"}.get(
+            previous, value
+        )
         for previous, value in zip(["", *arguments], arguments, strict=False)
     ]
     return " ".join(["python", f"benchmarks/{name}.py", *hidden])

@@ -9,7 +9,8 @@ CIDEr-D of
 
 - the captioner, by beams;
 - its captions of other photos (shuffled);
-- a captioner that was trained on black photos: what language alone knows;
+- a captioner that was trained on black photos, for fewer epochs, as it can learn no more than one sentence for all:
+  what language alone knows;
 - the best single sentence of the train split, said of every photo: what BLEU makes of saying nothing.
 
 Nothing is selected on what is reported: recipes are tried by `--select`, which trains on 5,000 of the train photos and
@@ -105,6 +106,8 @@ def main():
     made.add_argument("--select", action="store_true", help="train on 5/6 of train, report on the rest of it")
     made.add_argument("--weights", metavar="W", help='"imagenet" or a file for ResNet50: see by these, frozen')
     arguments = made.parse_args()
+    if arguments.record == "" and (arguments.select or arguments.test or arguments.weights):
+        made.error("give `--record` a name: what is recorded without one is from scratch, on the dev split")
     started = time.perf_counter()
     train, reported, _ = mm.data.read_flickr8k(arguments.data).official_split()
     if arguments.select:

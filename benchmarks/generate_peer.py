@@ -31,7 +31,8 @@ class Decoder(nn.Module):
         return self.words(said), hidden, cell
 
     def begin(self, context):
-        return torch.tanh(self.start(context.mean(dim=1))).chunk(2, dim=-1)
+        halves = torch.tanh(self.start(context.mean(dim=1))).chunk(2, dim=-1)
+        return [half.contiguous() for half in halves]
 
 
 def greedy(decoder, step, context, start_id, length):
@@ -76,6 +77,9 @@ def main():
     start_id, length = sizes.pop("start_id"), sizes.pop("length")
     decoder = Decoder(**sizes).eval()
     decoder.load_state_dict(weights)
+    # One entry per batch size and search, more than are kept by default: beyond that it would run uncompiled, silently.
+    torch._dynamo.config.recompile_limit = 64
+    torch._dynamo.config.fail_on_recompile_limit_hit = True
     steps = {"loop": decoder, "compiled": torch.compile(decoder, dynamic=False)}
     searches = {"greedy": greedy, "beam": beam}
     print(json.dumps({"torch": torch.__version__}), flush=True)

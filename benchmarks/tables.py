@@ -213,7 +213,7 @@ def sentences():
             f"{title} {100 * found[key]:.1f} %"
             for title, key in (("of other pictures", "test_true_other_picture"), ("without looking", "test_true_blind"))
         )
-        score = f"{100 * found['test_true']:.1f} ± {100 * found['test_true_std']:.1f} %"
+        score = f"{100 * found['test_true']:.1f} ± {100 * (found['test_true_std'] or 0):.1f} %"
         rows.append(("toy world, true and complete", score, beside, found["seeds"], f"`{command}`"))
     if (RESULTS / "flickr8k_caption.json").exists():
         found, command = recorded("flickr8k_caption")
@@ -225,14 +225,22 @@ def sentences():
             rows.append((f"Flickr8k, dev split, {name}", score, ", ".join(cells), found["seeds"], f"`{command}`"))
     if (RESULTS / "translate.json").exists():
         found, command = recorded("translate")
-        beside = f"greedy {found['test_bleu_greedy']:.1f}"
-        title = "Multi30k, English to German, BLEU"
-        rows.append((title, f"{found['test_bleu']:.1f}", beside, found["seeds"], f"`{command}`"))
-        if "test_pictured_with" in found:
-            sides = {"other pictures": "others", "no pictures": "without", "before more training": "before"}
-            cells = [f"{title} {found[f'test_pictured_{key}']:.1f}" for title, key in sides.items()]
+        beside = f"greedy {100 * found['test_greedy_bleu4']:.1f}"
+        title = "Multi30k, English to German, small letters, BLEU"
+        rows.append((title, f"{100 * found['test_bleu4']:.1f}", beside, found["seeds"], f"`{command}`"))
+        if "test_pictured_with_bleu4" in found:
+            sides = {"other pictures": "others", "black pictures": "without", "before more training": "before"}
+            cells = [f"{title} {100 * found[f'test_pictured_{key}_bleu4']:.1f}" for title, key in sides.items()]
             title = f"{title}, {found['num_pictured_test']} pairs with pictures"
-            rows.append((title, f"{found['test_pictured_with']:.1f}", ", ".join(cells), found["seeds"], f"`{command}`"))
+            rows.append(
+                (
+                    title,
+                    f"{100 * found['test_pictured_with_bleu4']:.1f}",
+                    ", ".join(cells),
+                    found["seeds"],
+                    f"`{command}`",
+                )
+            )
     return table(("set and measure", "result", "beside it", "seeds", "made by"), rows)
 
 

@@ -4,6 +4,7 @@ import keras
 
 from mmkeras.encoders.contract import finish
 from mmkeras.layers import EachFrame, PaddingMask
+from mmkeras.layers.each_frame import check_encoder
 
 
 def time_distributed(
@@ -27,7 +28,7 @@ def time_distributed(
         bidirectional: whether it reads from both ends; doubles the size of the tokens.
         dropout_rate: share of the frames' values dropped in training.
         rematerialize: whether the encoder computes anew for the gradients what it computed on the way: less memory,
-            more time.
+            more time; see `mm.layers.EachFrame`.
         pooling: None for tokens; `"avg"`, `"max"`, `"last"` or `"attention"` for a vector.
         name: name of the model.
 
@@ -41,12 +42,14 @@ def time_distributed(
     >>> time_distributed(still).output_shape, time_distributed(still, 5, lstm_units=6, pooling="last").output_shape
     ((None, None, 8), (None, 6))
     """
-    if not isinstance(encoder, keras.Model) or len(encoder.inputs) != 1 or encoder.input.shape[1:3].count(None):
+    check_encoder(encoder)
+    image_shape = encoder.inputs[0].shape[1:]
+    if len(image_shape) != 3 or None in image_shape:
         raise ValueError(
             "time_distributed needs an encoder of images of one size: build it with `image_shape=(height, width, 3)`. "
-            f"Received: {encoder!r}" + (f" of {encoder.input_shape}" if isinstance(encoder, keras.Model) else "")
+            f"Received: one of images of shape {image_shape}"
         )
-    frames = keras.Input((num_frames, *encoder.input.shape[1:]), name="frames")
+    frames = keras.Input((num_frames, *image_shape), name="frames")
     x = PaddingMask(name="padding")(frames)
     x = EachFrame(encoder, rematerialize=rematerialize, name="each_frame")(x)
     if dropout_rate:

@@ -105,7 +105,11 @@ def character_error_rate(recognised: Sequence[str], said: Sequence[str]) -> floa
     >>> character_error_rate(["bid"], ["bird"])
     0.25
     """
-    return recognition_report(recognised, said)["character_error_rate"]
+    _check_pairs(recognised, said)
+    length = sum(map(len, said))
+    if not length:
+        raise ValueError("`said` must hold at least one character. Received: empty sentences")
+    return sum(count_edits(*pair).total for pair in zip(said, recognised, strict=True)) / length
 
 
 def recognition_report(
@@ -129,16 +133,11 @@ def recognition_report(
     >>> report["word_error_rate"], report["deletion_rate"], report["sentence_accuracy"]
     (0.5, 0.25, 0.5)
     """
-    if isinstance(recognised, str) or isinstance(said, str) or len(recognised) != len(said) or not len(said):
-        raise ValueError(
-            "`recognised` and `said` must be lists of as many sentences, at least one. "
-            f"Received: {recognised!r:.60} and {said!r:.60}"
-        )
+    _check_pairs(recognised, said)
     tokenize = caption_tokens if tokenize is None else tokenize
     words = [(tokenize(true), tokenize(found)) for true, found in zip(said, recognised, strict=True)]
     edits = [count_edits(*pair) for pair in words]
-    characters = sum(count_edits(true, found).total for true, found in zip(said, recognised, strict=True))
-    num_words, num_characters = sum(len(true) for true, _ in words), sum(map(len, said))
+    num_words = sum(len(true) for true, _ in words)
     if not num_words:
         raise ValueError("`said` must hold at least one word. Received: sentences without any")
     substituted, inserted, deleted = (sum(kind) / num_words for kind in zip(*edits, strict=True))
@@ -148,6 +147,14 @@ def recognition_report(
         "substitution_rate": substituted,
         "insertion_rate": inserted,
         "deletion_rate": deleted,
-        "character_error_rate": characters / num_characters,
+        "character_error_rate": character_error_rate(recognised, said),
         "sentence_accuracy": sum(not found.total for found in edits) / len(words),
     }
+
+
+def _check_pairs(recognised, said):
+    if isinstance(recognised, str) or isinstance(said, str) or len(recognised) != len(said) or not len(said):
+        raise ValueError(
+            "`recognised` and `said` must be lists of as many sentences, at least one. "
+            f"Received: {recognised!r:.60} and {said!r:.60}"
+        )

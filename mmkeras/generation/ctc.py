@@ -74,7 +74,8 @@ def ctc_beam(logits, num_beams=10, *, num_return=1):
         num_return: how many sentences are returned for each sample, at most `num_beams`.
 
     Returns:
-        For each sample a list of `Recognised`, the likeliest first; for one sample that list.
+        For each sample a list of `Recognised`, the likeliest first, fewer where fewer are possible; for one sample
+        that list.
 
     Example:
 
@@ -108,7 +109,9 @@ def ctc_beam(logits, num_beams=10, *, num_return=1):
                 _add(following, said, -np.inf, word + frame[said[-1]])
             for candidate in candidates.tolist():
                 before = blank if said and said[-1] == candidate else either
-                _add(following, (*said, candidate), -np.inf, before + frame[candidate])
+                # Twice the same needs a blank between, for which there may have been no frame.
+                if before > -np.inf:
+                    _add(following, (*said, candidate), -np.inf, before + frame[candidate])
         ranked = sorted(following.items(), key=lambda item: -np.logaddexp(*item[1]))
         beams = dict(ranked[:num_beams])
     return [Recognised(list(said), float(np.logaddexp(*sums))) for said, sums in list(beams.items())[:num_return]]

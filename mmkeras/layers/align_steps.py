@@ -10,9 +10,9 @@ class AlignSteps(keras.layers.Layer):
     """Bring a series to the steps of another: the sound of each frame, the frame of each moment of sound.
 
     A step of the other series lies at the middle of its share of the span that both cover, and gets the mean of the
-    tokens around it, weighed by a triangle that is as wide as a step of the slower series. Padding counts on neither
-    side: the steps that are none divide no span. With `rates` the series begin together and run at rates of their own,
-    so that one may end before the other; a step beyond the end gets the last token.
+    tokens around it, weighed by a triangle that falls to zero one step of the slower series away. Padding, on the right
+    of either, counts nothing: what is no step divides no span. With `rates` the series begin together and run at rates
+    of their own, so that one may end before the other; a step beyond the end gets the mean around the last token.
 
     Args:
         rates: (tokens per second, steps per second); None where both cover the same span.
@@ -34,7 +34,7 @@ class AlignSteps(keras.layers.Layer):
 
     def __init__(self, rates=None, **kwargs):
         super().__init__(**kwargs)
-        if rates is not None and (len(rates) != 2 or not min(rates) > 0):
+        if rates is not None and (not isinstance(rates, (list, tuple)) or len(rates) != 2 or not min(rates) > 0):
             raise ValueError(f"`rates` must be two numbers above 0, or None. Received: rates={rates!r}")
         self.rates = None if rates is None else tuple(float(rate) for rate in rates)
 

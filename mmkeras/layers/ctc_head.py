@@ -10,8 +10,9 @@ _NEVER = -60.0
 class CTCHead(keras.layers.Dense):
     """Logits of what is said in each frame, for `keras.losses.CTC`: id 0, the blank, says nothing.
 
-    Ids are those of a `Text` part, where 0 is padding, so that its rows are targets as they are. Frames of padding say
-    nothing for certain, so that loss and decoding need to know no lengths: the logits carry no mask.
+    Ids are those of a `Text` part without marks (`mark_ends=False`), where 0 is padding, so that its rows are targets
+    as they are. Frames of padding say nothing for certain, so that loss and decoding need to know no lengths: the
+    logits carry no mask.
 
     Args:
         vocabulary_size: number of token ids, the blank (0) included.
@@ -32,9 +33,14 @@ class CTCHead(keras.layers.Dense):
     """
 
     def __init__(self, vocabulary_size, **kwargs):
-        super().__init__(vocabulary_size, **kwargs)
         if vocabulary_size < 2:
-            raise ValueError(f"`vocabulary_size` must be at least 2: the blank and a word. Received: {vocabulary_size}")
+            raise ValueError(
+                "`vocabulary_size` must be at least 2: the blank and a word. "
+                f"Received: vocabulary_size={vocabulary_size}"
+            )
+        super().__init__(vocabulary_size, **kwargs)
+        if self.activation is not keras.activations.linear:
+            raise ValueError(f"CTCHead gives logits, without activation. Received: activation={self.activation!r}")
         self.vocabulary_size = vocabulary_size
         self.supports_masking = True
 

@@ -19,7 +19,8 @@ class EachFrame(keras.layers.Layer):
     Args:
         encoder: functional `keras.Model` of one input, from (batch, ...) to (batch, dim) or (batch, tokens, dim).
         rematerialize: whether to forget what it computes on the way and compute it again for the gradients: training
-            takes less memory and about a third more time.
+            takes less memory and more time. Not for an encoder that draws random numbers or counts batch statistics,
+            which would differ the second time.
 
     Call arguments:
         frames: tensor (batch, frame, ...).
@@ -36,9 +37,11 @@ class EachFrame(keras.layers.Layer):
     def __init__(self, encoder, *, rematerialize=False, **kwargs):
         # Pixels are for the encoder to cast.
         super().__init__(autocast=False, **kwargs)
-        if not isinstance(encoder, keras.Model) or len(encoder.inputs) != 1 or len(encoder.outputs) != 1:
+        check_encoder(encoder)
+        if rematerialize and _keeps_state(encoder):
             raise ValueError(
-                f"`encoder` must be a functional keras.Model of one input and one output. Received: encoder={encoder!r}"
+                "`rematerialize` runs the encoder twice, and one with dropout or batch statistics would not do the same "
+                f"again: build it without them, or freeze it. Received: encoder={encoder!r}"
             )
         self.encoder = encoder
         self.rematerialize = rematerialize
@@ -73,3 +76,22 @@ class EachFrame(keras.layers.Layer):
     @classmethod
     def from_config(cls, config):
         return cls(**{**config, "encoder": keras.saving.deserialize_keras_object(config["encoder"])})
+
+
+def check_encoder(encoder):
+    """Raise an error for anything but a functional model from one tensor to vectors or tokens."""
+    if isinstance(encoder, keras.Model):
+        inputs, outputs = (keras.tree.flatten(getattr(encoder, name, ())) for name in ("inputs", "outputs"))
+        if len(inputs) == len(outputs) == 1 and len(outputs[0].shape) in (2, 3):
+            return
+    raise ValueError(
+        "`encoder` must be a functional keras.Model from one input to vectors (batch, dim) or tokens (batch, tokens, "
+        f"dim), such as mm.encoders.vgg(...). Received: encoder={encoder!r}"
+    )
+
+
+def _keeps_state(layer):
+    """Whether training changes anything in a layer but its trained weights."""
+    if isinstance(layer, keras.Model):
+        return any(map(_keeps_state, layer.layers))
+    return layer.trainable and bool(layer.non_trainable_variables)

@@ -278,6 +278,8 @@ class SentenceTask(Task):
                 f"This {type(self).__name__} reads true words only: make it with `sampling_rate` above 0. "
                 f"Received: rate={rate}"
             )
+        if not 0.0 <= rate <= 1.0:
+            raise ValueError(f"`rate` must be a probability. Received: rate={rate}")
         self._own_words.rate.assign(rate)
 
     def as_record(self, value):

@@ -43,10 +43,7 @@ class SamplingRateSchedule(keras.callbacks.Callback):
 
     def rate(self, epoch: int) -> float:
         """The scheduled rate of an epoch."""
-        rate = float(self.schedule(epoch))
-        if not 0.0 <= rate <= 1.0:
-            raise ValueError(f"`schedule` must return a probability. Received: {rate} for epoch {epoch}")
-        return rate
+        return float(self.schedule(epoch))
 
     def on_epoch_begin(self, epoch, logs=None):
         if not isinstance(self.model, SentenceTask):

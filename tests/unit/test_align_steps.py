@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import mmkeras as mm
-from tests.conformance.backend import array
+from tests.conformance.backend import array, mask_of
 from tests.conformance.cases import floats
 
 AlignSteps = mm.layers.AlignSteps
@@ -37,6 +37,8 @@ def test_padding_on_either_side_changes_nothing():
     found = array(AlignSteps()(*longer, like_mask=masks[0], tokens_mask=masks[1]))
     np.testing.assert_allclose(found[:, :4], alone, atol=1e-5)
     np.testing.assert_array_equal(found[:, 4:], 0)
+    like = mm.layers.PaddingMask()(np.array([[[1.0], [2.0], [0.0]]], "float32"))
+    assert array(mask_of(AlignSteps()(like, tokens))).tolist() == [[True, True, False]]
 
 
 def test_nothing_to_align_is_zeros():
@@ -50,11 +52,11 @@ def test_rates_are_those_of_clocks():
     tokens = np.arange(8, dtype="float32")[None, :, None]
     found = array(AlignSteps((4, 2))(floats(1, 6, 2), tokens))[0, :, 0]
     np.testing.assert_allclose(found[1:3], [2.5, 4.5], atol=1e-5)
-    # Beyond the end of the tokens.
-    np.testing.assert_allclose(found[4:], found[4], atol=1e-5)
+    # Beyond the end of the tokens, the mean around the last: (2 * 7 + 6) / 3.
+    np.testing.assert_allclose(found[4:], 20 / 3, atol=1e-5)
 
 
-@pytest.mark.parametrize("rates", [(1,), (0, 3), (25, -1)])
+@pytest.mark.parametrize("rates", [(1,), (0, 3), (25, -1), 25])
 def test_bad_rates(rates):
     with pytest.raises(ValueError, match="`rates` must be two numbers above 0"):
         AlignSteps(rates)

@@ -43,6 +43,7 @@ def test_beams_that_hold_everything_find_the_likeliest_sentence(seed):
     logits = floats(5, 3, seed=seed)
     expected = sorted(all_sentences(logits).items(), key=lambda item: -item[1])
     found = G.ctc_beam(logits, 400, num_return=4)
+    assert len(found) == 4
     for sentence, (said, probability) in zip(found, expected, strict=False):
         assert sentence.token_ids == list(said)
         assert np.exp(sentence.log_probability) == pytest.approx(probability, rel=1e-6)
@@ -55,6 +56,8 @@ def test_a_beam_finds_what_the_likeliest_path_does_not():
     (best,), (again,) = G.ctc_beam(logits), G.ctc_beam(logits[None])[0]
     assert best.token_ids == again.token_ids == [1]
     assert np.exp(best.log_probability) == pytest.approx(1 - 0.36)
+    # Two frames say nothing or 1; the same word twice needs a third.
+    assert [sentence.token_ids for sentence in G.ctc_beam(logits, num_return=5)] == [[1], []]
 
 
 def test_padding_changes_neither_loss_nor_sentence():
@@ -94,7 +97,8 @@ def test_it_learns_where_nobody_said_when():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: mm.layers.CTCHead(1), "the blank and a word"),
+        (lambda: mm.layers.CTCHead(0), "the blank and a word"),
+        (lambda: mm.layers.CTCHead(5, activation="softmax"), "gives logits"),
         (lambda: G.ctc_beam(np.zeros(3)), r"`logits` must be \(batch, time, vocabulary\)"),
         (lambda: G.ctc_beam(np.zeros((2, 3)), 2, num_return=3), "`num_return` at most `num_beams`"),
     ],

@@ -61,3 +61,9 @@ def test_rates_are_of_the_corpus():
 def test_bad_sentences(recognised, said, message):
     with pytest.raises(ValueError, match=message):
         ev.recognition_report(recognised, said)
+
+
+def test_characters_need_no_words():
+    assert ev.character_error_rate(["?"], ["!"]) == 1.0
+    with pytest.raises(ValueError, match="at least one character"):
+        ev.character_error_rate([""], [""])

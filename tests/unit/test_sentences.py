@@ -143,8 +143,8 @@ class TestTraining:
         task.compile()
         with pytest.raises(ValueError, match="make it with `sampling_rate` above 0"):
             task.fit(x, verbose=0, callbacks=[mm.training.SamplingRateSchedule(lambda epoch: 0.5)])
-        with pytest.raises(ValueError, match="must return a probability"):
-            mm.training.SamplingRateSchedule(lambda epoch: epoch).rate(2)
+        with pytest.raises(ValueError, match="`rate` must be a probability"):
+            captioner(sampling_rate=0.5).assign_sampling_rate(1.5)
 
 
 class TestGenerate:

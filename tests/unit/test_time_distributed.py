@@ -15,6 +15,10 @@ def still(**options):
     return E.vgg(1, 8, convolutions=1, image_shape=(8, 8, 3), **options)
 
 
+def noisy():
+    return E.vision_transformer(4, 8, num_layers=1, num_heads=2, image_shape=(8, 8, 3), dropout_rate=0.1)
+
+
 def test_each_frame_is_encoded_by_itself():
     encoder = still()
     found = array(E.time_distributed(encoder)(frames()))
@@ -62,8 +66,12 @@ def test_a_frozen_encoder_stays_as_it_is():
     ("build", "message"),
     [
         (lambda: E.time_distributed(E.vgg(1, 4)), r"build it with `image_shape=\(height, width, 3\)`"),
-        (lambda: E.time_distributed("vgg"), "needs an encoder of images"),
-        (lambda: L.EachFrame(keras.layers.Dense(3)), "must be a functional keras.Model of one input"),
+        (lambda: E.time_distributed("vgg"), "must be a functional keras.Model"),
+        (lambda: E.time_distributed(E.features((4,))), r"build it with `image_shape=\(height, width, 3\)`"),
+        (lambda: L.EachFrame(keras.layers.Dense(3)), "must be a functional keras.Model from one input"),
+        (lambda: L.EachFrame(keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 1)])), "to vectors"),
+        (lambda: L.EachFrame(E.resnet((1,), 8, normalization="batch"), rematerialize=True), "runs the encoder twice"),
+        (lambda: L.EachFrame(noisy(), rematerialize=True), "runs the encoder twice"),
     ],
 )
 def test_bad_encoders(build, message):
