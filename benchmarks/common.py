@@ -233,12 +233,8 @@ def _seconds(function, repeats):
 def _command(name):
     arguments = sys.argv[1:]
     # Where the data lie is nobody's business and differs everywhere.
-    hidden = [
-        {"--data": "DIR", "--test": "DIR", "--pictures": "DIR", "--torch": "PYTHON", "--weights": "W"}.get(
-            previous, value
-        )
-        for previous, value in zip(["", *arguments], arguments, strict=False)
-    ]
+    names = {"--data": "DIR", "--test": "DIR", "--pictures": "DIR", "--torch": "PYTHON", "--weights": "W"}
+    hidden = [names.get(previous, value) for previous, value in zip(["", *arguments], arguments, strict=False)]
     return " ".join(["python", f"benchmarks/{name}.py", *hidden])
 
 

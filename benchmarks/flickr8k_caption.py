@@ -27,8 +27,8 @@ import numpy as np
 
 import mmkeras as mm
 
-BATCH, WORDS, UNITS, BEAMS = 64, 18, 384, 3
-FIND_EPOCHS, SAY_EPOCHS, BLIND_EPOCHS = 54, 12, 4
+BATCH, WORDS, UNITS, BEAMS = 16, 18, 384, 3
+FIND_EPOCHS, SAY_EPOCHS, BLIND_EPOCHS = 54, 10, 2
 KEYS = {**{f"bleu_{n}": f"bleu{n}" for n in (1, 2, 3, 4)}, "cider_d": "cider"}
 MEASURES = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "cider_d", "num_distinct")
 
@@ -86,7 +86,8 @@ def measured(train, reported, epochs, seed, weights=None):
     task = speaker(encoder, read, pre, train, epochs[1], seed)
     minutes = (time.perf_counter() - begun) / 60
     # What it sees is black in training and after.
-    blind = speaker(mm.encoders.vgg(1, 8, image_shape=pre["image"].shape), read, pre, black(train), epochs[2], seed)
+    nothing = mm.encoders.vgg(1, 8, image_shape=pre["image"].shape, pooling="avg")
+    blind = speaker(nothing, read, pre, black(train), epochs[2], seed)
     seen = [{"image": record["image"], "text": record["text"]} for record in reported]
     rows = mm.evaluation.sentence_controls(
         task, seen, train=train, blind=(blind, black(seen)), num_beams=BEAMS, seed=seed

@@ -232,15 +232,8 @@ def sentences():
             sides = {"other pictures": "others", "black pictures": "without", "before more training": "before"}
             cells = [f"{title} {100 * found[f'test_pictured_{key}_bleu4']:.1f}" for title, key in sides.items()]
             title = f"{title}, {found['num_pictured_test']} pairs with pictures"
-            rows.append(
-                (
-                    title,
-                    f"{100 * found['test_pictured_with_bleu4']:.1f}",
-                    ", ".join(cells),
-                    found["seeds"],
-                    f"`{command}`",
-                )
-            )
+            score = f"{100 * found['test_pictured_with_bleu4']:.1f}"
+            rows.append((title, score, ", ".join(cells), found["seeds"], f"`{command}`"))
     return table(("set and measure", "result", "beside it", "seeds", "made by"), rows)
 
 

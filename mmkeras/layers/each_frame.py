@@ -40,7 +40,7 @@ class EachFrame(keras.layers.Layer):
         check_encoder(encoder)
         if rematerialize and _keeps_state(encoder):
             raise ValueError(
-                "`rematerialize` runs the encoder twice, and one with dropout or batch statistics would not do the same "
+                "`rematerialize` runs the encoder twice, and with dropout or batch statistics it would not do the same "
                 f"again: build it without them, or freeze it. Received: encoder={encoder!r}"
             )
         self.encoder = encoder
