@@ -62,6 +62,17 @@ def test_a_frozen_encoder_stays_as_it_is():
         np.testing.assert_array_equal(array(weight), old)
 
 
+@pytest.mark.tensorflow
+def test_saved_with_open_batch_and_frames_it_gives_the_same(tmp_path):
+    """What Keras' TimeDistributed does not: its SavedModel exchanges samples and frames."""
+    import tensorflow as tf
+
+    encoder = E.time_distributed(still(), lstm_units=4)
+    encoder.export(tmp_path / "model", verbose=False)
+    served = tf.saved_model.load(str(tmp_path / "model")).serve(tf.constant(frames()))
+    np.testing.assert_allclose(served.numpy(), array(encoder(frames())), atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
