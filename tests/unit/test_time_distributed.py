@@ -69,8 +69,8 @@ def test_saved_with_open_batch_and_frames_it_gives_the_same(tmp_path):
 
     encoder = E.time_distributed(still(), lstm_units=4)
     encoder.export(tmp_path / "model", verbose=False)
-    served = tf.saved_model.load(str(tmp_path / "model")).serve(tf.constant(frames()))
-    np.testing.assert_allclose(served.numpy(), array(encoder(frames())), atol=1e-5)
+    loaded = tf.saved_model.load(str(tmp_path / "model"))
+    np.testing.assert_allclose(loaded.serve(tf.constant(frames())).numpy(), array(encoder(frames())), atol=1e-5)
 
 
 @pytest.mark.parametrize(
