@@ -207,6 +207,7 @@ def compared(search, context, sides, peers, pairs):
                 results[f"{key}_ratio_vs_{name}{suffix}"] = value
             cells = (f"{1e3 * timing.first:.2f}", f"{1e3 * timing.second:.2f}", f"{timing.ratio:.3f}")
             rows.append((search, len(context), side, name, *cells, f"{timing.low:.3f} to {timing.high:.3f}"))
+            print(" ".join(map(str, rows[-1])), flush=True)
     return results, rows
 
 

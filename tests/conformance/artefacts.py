@@ -1,7 +1,8 @@
 """Models to ship: all layer cases in one functional model, all encoder cases in another, each task by itself.
 
 Exporting and reloading is slow and a child process slower still, so the ordinary tier ships all layers and all compact
-encoders as one model each and every task once; the exhaustive tier ships the classics and the other cases of tasks.
+encoders as one model each, every task once as a `.keras` file and some in the other formats; the exhaustive tier ships
+the classics and all cases of tasks in all formats.
 """
 
 import json
@@ -96,8 +97,10 @@ def groups(*, exhaustive=False):
             yield name.replace("/", "_"), case.make(), case.x
 
 
-# What the ordinary tier ships as SavedModels: TFLite files, which it makes of everything, begin as such.
+# What the ordinary tier ships beyond `.keras` files. Tasks are made of layers and encoders, which go to TFLite all, and
+# a TFLite file begins as a SavedModel.
 SAVED_MODELS = {"generation", "MultimodalClassifier", "ImageCaptioner", "JointEmbedding"}
+TFLITES = SAVED_MODELS | {"layers", "encoders"}
 
 
 def ship(folder: pathlib.Path, *, formats, exhaustive=False):
@@ -116,7 +119,7 @@ def ship_one(folder, name, model, x, *, formats, exhaustive=False, off=0.0):
         model.save(folder / f"{name}.keras")
     if "saved_model" in formats and (exhaustive or name in SAVED_MODELS):
         model.export(folder / name, verbose=False)
-    if "tflite" in formats:
+    if "tflite" in formats and (exhaustive or name in TFLITES):
         _export_tflite(model, x, folder / f"{name}.tflite")
     (folder / "names.json").write_text(json.dumps([path.stem for path in sorted(folder.glob("*.npz"))]))
 

@@ -44,6 +44,7 @@ def load_tflite(path):
 
 
 LOADERS = {"keras": load_keras, "saved_model": load_saved_model, "tflite": load_tflite}
+ENDINGS = {"keras": ".keras", "saved_model": "", "tflite": ".tflite"}
 FORBIDDEN = {"keras": set(), "saved_model": {"keras", "mmkeras"}, "tflite": {"keras", "mmkeras", "tensorflow"}}
 
 
@@ -51,7 +52,7 @@ def main(kind, folder):
     folder = pathlib.Path(folder)
     report = {}
     for name in json.loads((folder / "names.json").read_text()):
-        if kind == "saved_model" and not (folder / name).exists():
+        if not (folder / f"{name}{ENDINGS[kind]}").exists():
             continue
         data = np.load(folder / f"{name}.npz")
         x = {key[3:]: data[key] for key in data.files if key.startswith("in/")}
