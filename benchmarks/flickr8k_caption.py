@@ -4,8 +4,7 @@ python benchmarks/flickr8k_caption.py --data Flickr8k
 
 A small ResNet first learns to find photos by their captions, as in `flickr8k_retrieval.py`, which teaches it more about
 photos than captioning does; then an LSTM that looks at its tokens learns to say them. Trains on the train split by a
-fixed schedule and reports on the dev split, or on `--test DIR`, with five references each: BLEU, ROUGE-L and
-CIDEr-D of
+fixed schedule and reports on the dev split, or on `--test DIR`, with five references each: BLEU, ROUGE-L and CIDEr-D of
 
 - the captioner, by beams;
 - its captions of other photos (shuffled);
@@ -14,9 +13,9 @@ CIDEr-D of
 - the best single sentence of the train split, said of every photo: what BLEU makes of saying nothing.
 
 Recipes are to be tried by `--select`, which trains on 5,000 of the train photos and reports on the other 1,000. So far
-that was not kept to: after a first recipe (64 photos a batch, 12 epochs) had been seen on the dev split, with 9.9 BLEU-4
-and 0.167 CIDEr-D, the batch was made smaller. `--weights` takes a ResNet50 that has seen ImageNet in place of learning to see, which is
-what published figures stand on.
+that was not kept to: after a first recipe (64 photos a batch, 12 epochs) had been seen on the dev split, with a BLEU-4
+of 9.9 and a CIDEr-D of 0.167, the batch was made smaller. `--weights` takes a ResNet50 that has seen ImageNet in place
+of learning to see, which is what published figures stand on.
 """
 
 import time
