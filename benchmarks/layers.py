@@ -21,6 +21,7 @@ GOALS = {
     "keras_multi_head_attention_masked": 1.10,
     "plain_formula": 1.15,
     "keras_batch_normalization": 1.0,
+    "keras_group_normalization": 0.6,
 }
 
 
@@ -65,12 +66,14 @@ class Training(keras.layers.Layer):
     def __init__(self, layer):
         super().__init__()
         self.layer = layer
+        batch = isinstance(layer, keras.layers.BatchNormalization)
+        self.options = {"training": True} if batch else {}
 
     def build(self, x_shape):
         self.layer.build(x_shape)
 
     def call(self, x):
-        return keras.ops.relu(self.layer(x, training=True))
+        return keras.ops.relu(self.layer(x, **self.options))
 
 
 def compiled_step(layer, inputs, mask=None):
@@ -162,10 +165,10 @@ def fusion_sides(rng):
     return compiled_step(ours, inputs), compiled_step(theirs, inputs)
 
 
-def normalization_sides(rng):
-    """Return both steps of the comparison of batch normalisations, with equal weights."""
+def normalization_sides(rng, *makers):
+    """Return both steps of the comparison of normalisations, with equal weights."""
     x = rng.normal(size=PICTURES).astype("float32")
-    ours, theirs = (Training(make()) for make in (mm.layers.FusedBatchNormalization, keras.layers.BatchNormalization))
+    ours, theirs = (Training(make()) for make in makers)
     for layer in (ours, theirs):
         layer(x)
     weights = [rng.normal(size=PICTURES[-1:]).astype("float32") for _ in range(2)] + ours.get_weights()[2:]
@@ -198,7 +201,12 @@ def main():
             "keras_multi_head_attention": attention_sides(rng, masked=False),
             "keras_multi_head_attention_masked": attention_sides(rng, masked=True),
             "plain_formula": fusion_sides(rng),
-            "keras_batch_normalization": normalization_sides(rng),
+            "keras_batch_normalization": normalization_sides(
+                rng, mm.layers.FusedBatchNormalization, keras.layers.BatchNormalization
+            ),
+            "keras_group_normalization": normalization_sides(
+                rng, lambda: mm.layers.FusedGroupNormalization(8), lambda: keras.layers.GroupNormalization(8)
+            ),
         }
         results = {}
         for peer, (ours, theirs) in sides.items():

@@ -4,7 +4,7 @@ import math
 
 import keras
 
-from mmkeras.layers import FusedBatchNormalization, Tokens, pooling_layer
+from mmkeras.layers import FusedBatchNormalization, FusedGroupNormalization, Tokens, pooling_layer
 
 NORMALIZATIONS = ("group", "layer", "batch", None)
 
@@ -52,4 +52,4 @@ def normalization_layer(normalization, channels, *, name=None):
         return FusedBatchNormalization(name=name)
     if normalization == "layer":
         return keras.layers.LayerNormalization(name=name)
-    return keras.layers.GroupNormalization(math.gcd(8, channels), name=name)
+    return FusedGroupNormalization(math.gcd(8, channels), name=name)

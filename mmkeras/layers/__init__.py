@@ -24,6 +24,7 @@ from mmkeras.layers.film_fusion import FiLMFusion
 from mmkeras.layers.flatten_frequency import FlattenFrequency
 from mmkeras.layers.frozen_statistics import FrozenStatistics
 from mmkeras.layers.fused_batch_normalization import FusedBatchNormalization
+from mmkeras.layers.fused_group_normalization import FusedGroupNormalization
 from mmkeras.layers.fusion import Fusion
 from mmkeras.layers.gated_fusion import GatedFusion
 from mmkeras.layers.graph_attention import GraphAttention
@@ -45,6 +46,7 @@ from mmkeras.layers.position_embedding import PositionEmbedding
 from mmkeras.layers.projection_head import ProjectionHead
 from mmkeras.layers.series_smoothing import SeriesSmoothing
 from mmkeras.layers.stepwise_fusion import StepwiseFusion
+from mmkeras.layers.timeline_fusion import TimelineFusion
 from mmkeras.layers.token_fusion import TokenFusion
 from mmkeras.layers.token_pooling import TokenPooling, pooling_layer
 from mmkeras.layers.tokens import Tokens
@@ -77,6 +79,7 @@ __all__ = [
     "FlattenFrequency",
     "FrozenStatistics",
     "FusedBatchNormalization",
+    "FusedGroupNormalization",
     "Fusion",
     "GatedFusion",
     "GraphAttention",
@@ -98,6 +101,7 @@ __all__ = [
     "ProjectionHead",
     "SeriesSmoothing",
     "StepwiseFusion",
+    "TimelineFusion",
     "TokenFusion",
     "TokenPooling",
     "Tokens",

@@ -46,8 +46,15 @@ class Decoder(keras.layers.Layer):
                 f"dim). Received: shapes {tuple(token_ids_shape)} and {tuple(context_shape)}"
             )
         self._context_dim = context_shape[-1]
+        # Words of size 1: those of Keras' own initialisation, a thirtieth of that, would long be hard to tell apart. In
+        # a table that makes logits too they are smaller, as suits these.
+        self._scale = self.dim**0.5 if self.tied else 1.0
         self._embedding = keras.layers.Embedding(
-            self.vocabulary_size, self.dim, name="embedding", dtype=self.dtype_policy
+            self.vocabulary_size,
+            self.dim,
+            embeddings_initializer=keras.initializers.RandomNormal(stddev=1.0 / self._scale),
+            name="embedding",
+            dtype=self.dtype_policy,
         )
         self._embedding.build(token_ids_shape)
         if self.tied:
@@ -91,7 +98,7 @@ class Decoder(keras.layers.Layer):
 
     def embed(self, token_ids, training=None):
         """Vectors of words."""
-        return self._dropout(self._embedding(token_ids), training=training)
+        return self._dropout(self._embedding(token_ids) * self._scale, training=training)
 
     def logits(self, hidden):
         """Scores of all words, float32, (..., vocabulary)."""

@@ -1,9 +1,8 @@
 """Where a token stands in its sequence."""
 
-import math
-
 import keras
-import numpy as np
+
+from mmkeras import ops
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
@@ -70,7 +69,7 @@ class PositionEmbedding(keras.layers.Layer):
         """
         if self.kind == "learned":
             return keras.ops.convert_to_tensor(self._positions, dtype=dtype)[:length]
-        return keras.ops.cast(self._waves(length, dim), dtype)
+        return keras.ops.cast(ops.sine_waves(keras.ops.arange(length), dim), dtype)
 
     def compute_mask(self, tokens, previous_mask=None):
         return previous_mask
@@ -87,9 +86,3 @@ class PositionEmbedding(keras.layers.Layer):
                 f"PositionEmbedding has max_length={self.max_length} positions. Received: {length} tokens; "
                 "raise `max_length`, cut the sequence, or use kind='sine'."
             )
-
-    def _waves(self, length, dim):
-        rates = np.exp(-math.log(10000.0) * 2 * (np.arange(dim) // 2) / dim).astype("float32")
-        angles = keras.ops.cast(keras.ops.arange(length), "float32")[:, None] * rates[None, :]
-        even = (np.arange(dim) % 2 == 0)[None, :]
-        return keras.ops.where(even, keras.ops.sin(angles), keras.ops.cos(angles))

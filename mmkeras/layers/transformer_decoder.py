@@ -12,8 +12,9 @@ from mmkeras.layers.transformer_block import TransformerBlock
 class TransformerDecoder(Decoder):
     """Causal Transformer blocks that attend over the words so far and over the context.
 
-    `h_0 = sqrt(dim) * E(word) + position; h = block(h, context)` for each block; `logits = norm(h) E^T + b`. Pre-norm;
-    one word at a time it keeps the keys and values of the words before.
+    `h_0 = s E(word) + position; h = block(h, context)` for each block; `logits = norm(h) E^T + b`. `s` is `sqrt(dim)`
+    for words tied to the logits, whose table has the size that suits these, and 1 for others. Pre-norm; one word at a
+    time it keeps the keys and values of the words before.
 
     Args:
         vocabulary_size: number of token ids, padding (0) included.
@@ -81,10 +82,6 @@ class TransformerDecoder(Decoder):
             self._blocks.append(block)
         self._norm = self.sublayer(keras.layers.LayerNormalization, "norm", (None, None, self.dim))
         pass_trainable_on(self)
-
-    def embed(self, token_ids, training=None):
-        # Positions are of size 1, embeddings of the size that suits the logits.
-        return super().embed(token_ids, training) * self.dim**0.5
 
     def hidden(self, words, tokens, mask, training=None):
         x = self._positions(words)

@@ -12,7 +12,9 @@ from mmkeras.models.sentence_parts import Sentence
 from mmkeras.models.sentence_task import SentenceTask
 from mmkeras.models.sequence_tagger import SequenceTagger
 from mmkeras.models.task import Task
+from mmkeras.models.transcriber import Transcriber
 from mmkeras.models.translator import Translator
+from mmkeras.models.video_audio_model import VideoAudioModel
 from mmkeras.models.video_captioner import VideoCaptioner
 from mmkeras.models.visual_question_answering import VisualQuestionAnswering
 
@@ -29,7 +31,9 @@ __all__ = [
     "SentenceTask",
     "SequenceTagger",
     "Task",
+    "Transcriber",
     "Translator",
+    "VideoAudioModel",
     "VideoCaptioner",
     "VisualQuestionAnswering",
 ]

@@ -32,6 +32,9 @@ class FusionTask(Task):
         grouped: the modality that may come in groups, (batch, group, ...), several values for one of each other; then
             the outputs do too.
         steps: None, or a function from what was fused at each step, (batch, time, dim), to what the heads read there.
+        pooling: how a fusion that keeps tokens is pooled, each head on its own: `"avg"`, `"max"`, `"last"` or
+            `"attention"`.
+        at_tokens: names of heads that read each token of such a fusion.
     """
 
     # Whether -1 and NaN stand for labels that are not known.
@@ -52,6 +55,8 @@ class FusionTask(Task):
         preprocessor=None,
         grouped=None,
         steps=None,
+        pooling="avg",
+        at_tokens=(),
         **kwargs,
     ):
         # === Layers ===
@@ -82,14 +87,14 @@ class FusionTask(Task):
             fused = StepwiseFusion(fusion, name="steps")(encodings, presence=presence or None)
         else:
             fused = fusion(encodings, presence=presence or None)
-        if steps is not None:
-            fused = steps(fused)
-        elif len(fused.shape) == 3:
-            fused = pooling_layer("avg", name="pooling")(fused)
-        if hidden is not None:
-            fused = hidden(fused)
-        fused = dropout(fused)
-        outputs = {name: head(fused) for name, head in heads.items()}
+        fused = fused if steps is None else steps(fused)
+        outputs = {}
+        for name, head in heads.items():
+            x = fused
+            if steps is None and len(fused.shape) == 3 and name not in at_tokens:
+                x = pooling_layer(pooling, name=f"{name}_pooling")(fused)
+            x = x if hidden is None else hidden(x)
+            outputs[name] = head(dropout(x))
         priors = {}
         if len(presence) == len(encoders):
             # A row may have nothing at all.

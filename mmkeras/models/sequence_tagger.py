@@ -100,7 +100,7 @@ class SequenceTagger(FusionTask):
         self.classes = head.classes
         self.context = context
         self.multi_label = multi_label
-        self._series = [key for name in self.encoders for key in self._keys_of(name) if _keeps_steps(name, encoders)]
+        self._series = [key for name in self.encoders for key in self._keys_of(name) if keeps_steps(name, encoders)]
 
     def default_metrics(self):
         # Keras' F-score knows no steps.
@@ -203,7 +203,7 @@ def _evened(series):
     ]
 
 
-def _keeps_steps(name, encoders):
+def keeps_steps(name, encoders):
     """Whether an encoder gives a token for each step of its input; an error for one that gives some other number."""
     encoder = encoders[name]
     if len(encoder.outputs[0].shape) == 2:

@@ -3,6 +3,7 @@
 from mmkeras.ops.attention import attention_mask, attention_scores, dot_product_attention, masked_softmax
 from mmkeras.ops.batch_statistics import normalize_batch
 from mmkeras.ops.graph import edge_mask, normalize_adjacency
+from mmkeras.ops.group_statistics import normalize_groups
 from mmkeras.ops.masking import (
     broadcast_flag,
     last_valid,
@@ -14,7 +15,7 @@ from mmkeras.ops.masking import (
     zero_padding,
 )
 from mmkeras.ops.replicas import gather_rows, num_replicas, replica_index
-from mmkeras.ops.sequence import join_masks, pack, shift, token_mask
+from mmkeras.ops.sequence import join_masks, pack, shift, sine_waves, token_mask
 from mmkeras.ops.similarity import cosine_similarity, directions, dot_similarity, squared_distance, unit
 
 __all__ = [
@@ -34,10 +35,12 @@ __all__ = [
     "masked_softmax",
     "normalize_adjacency",
     "normalize_batch",
+    "normalize_groups",
     "num_replicas",
     "pack",
     "replica_index",
     "shift",
+    "sine_waves",
     "squared_distance",
     "stride_mask",
     "token_mask",

@@ -1,5 +1,8 @@
-"""Shifting, packing and joining of padded sequences."""
+"""Shifting, packing and joining of padded sequences, and where in them a token stands."""
 
+import math
+
+import numpy as np
 from keras import ops
 
 
@@ -96,3 +99,26 @@ def join_masks(sequences, masks):
     if all(mask is None for mask in masks):
         return None
     return ops.concatenate([token_mask(x, mask) for x, mask in zip(sequences, masks, strict=True)], axis=1)
+
+
+def sine_waves(places, dim):
+    """What stands for a place in a sequence or a moment: sines and cosines of ever longer waves.
+
+    `sin(place / 10000^(2i / dim))` at 2i, and the cosine beside it.
+
+    Args:
+        places: tensor of numbers, of any shape.
+        dim: how many numbers stand for a place.
+
+    Returns:
+        Tensor (..., dim), float32.
+
+    Example:
+
+    >>> np.asarray(sine_waves(ops.array([0.0, 1.0]), 2)).round(2).tolist()
+    [[0.0, 1.0], [0.84, 0.54]]
+    """
+    rates = np.exp(-math.log(10000.0) * 2 * (np.arange(dim) // 2) / dim).astype("float32")
+    angles = ops.cast(places, "float32")[..., None] * rates
+    even = np.arange(dim) % 2 == 0
+    return ops.where(even, ops.sin(angles), ops.cos(angles))

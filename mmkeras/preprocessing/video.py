@@ -30,6 +30,7 @@ class Video(Part):
         stride: frames from one to the next, for `"stride"`.
         start: seconds to pass over; of files only.
         seconds: length of the span that is looked at; None for the rest of the clip. Of files only.
+        moment: where in each part of a clip the frame is taken if not at random, from 0 (its beginning) to 1.
 
     Example:
 
@@ -51,10 +52,11 @@ class Video(Part):
         stride=1,
         start=0.0,
         seconds=None,
+        moment=0.5,
     ):
         if num_frames is None:
             raise ValueError("`num_frames` must be a positive integer. Received: num_frames=None")
-        self._sampling = FrameSampling(num_frames, sampling, stride, start, seconds)
+        self._sampling = FrameSampling(num_frames, sampling, stride, start, seconds, moment)
         self._frame = Image(size, fit=fit)
         self.num_frames = num_frames
         self.size = self._frame.size
@@ -63,6 +65,7 @@ class Video(Part):
         self.stride = stride
         self.start = start
         self.seconds = seconds
+        self.moment = moment
         self.shape = (num_frames, *self.size, 3)
         self.random_read = sampling == "random"
 
@@ -141,6 +144,7 @@ class Video(Part):
             "stride": self.stride,
             "start": self.start,
             "seconds": self.seconds,
+            "moment": self.moment,
         }
 
     def _read_file(self, value, rng, sound):

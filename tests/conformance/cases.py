@@ -67,6 +67,7 @@ _TOKENS = {"tokens": floats(BATCH, 6, 8)}
 _PAIR = {"image": floats(BATCH, 4, 8), "text": floats(BATCH, 6, 12)}
 _TRIO = {**_PAIR, "audio": floats(BATCH, 10)}
 _SERIES = {"text": floats(BATCH, 6, 8), "face": floats(BATCH, 6, 12), "speaker": floats(BATCH, 10)}
+_CLIP = {"video": floats(BATCH, 6, 8), "audio": floats(BATCH, 14, 5), "speaker": floats(BATCH, 10)}
 _GRAPH = {"nodes": floats(BATCH, 6, 8), "adjacency": np.abs(floats(BATCH, 6, 6)) * (floats(BATCH, 6, 6, seed=1) > 0)}
 
 
@@ -206,6 +207,9 @@ LAYERS = {
     "FlattenFrequency": LayerCase(L.FlattenFrequency, {"map": floats(BATCH, 6, 5, 2)}, masked=("map",)),
     "FrozenStatistics": LayerCase(lambda: L.FrozenStatistics(_normalized()), {"x": floats(BATCH, 4)}, weights=4),
     "FusedBatchNormalization": LayerCase(L.FusedBatchNormalization, {"x": floats(BATCH, 5, 5, 4)}, weights=4),
+    "FusedGroupNormalization": LayerCase(
+        lambda: L.FusedGroupNormalization(2), {"x": floats(BATCH, 5, 5, 4)}, weights=2
+    ),
     "GatedFusion": LayerCase(
         lambda: L.GatedFusion(8, pooling="max", per_dimension=False), _TRIO, _fuse, masked=("text",), weights=2 * 2 + 2
     ),
@@ -293,6 +297,32 @@ LAYERS = {
         masked=("text", "face"),
         weights=2 * 2 + 1 + 15 + 2,
     ),
+    "TimelineFusion": LayerCase(
+        lambda: L.TimelineFusion(
+            L.ConcatFusion(6),
+            dim=8,
+            num_heads=2,
+            window=0.5,
+            rates={"video": 2.0, "audio": 5.0},
+            context=keras.layers.GRU(5, return_sequences=True),
+            dropout_rate=0.1,
+        ),
+        _CLIP,
+        _fuse,
+        masked=("video", "audio"),
+        # Projections, origins, attentions, fusion, layer over time.
+        weights=2 * 2 + 1 + 2 * 11 + 6 + 3,
+    ),
+    "TimelineFusion/defaults": LayerCase(
+        L.TimelineFusion, _PAIR, _fuse_list, masked=("image", "text"), weights=2 * 2 + 1 + 2 * 11 + 2 + 6
+    ),
+    "TimelineFusion/transformer": LayerCase(
+        lambda: L.TimelineFusion(num_heads=0, context="transformer"),
+        {"video": floats(BATCH, 6, 8)},
+        _fuse,
+        masked=("video",),
+        weights=2 + 15,
+    ),
     "TokenPooling": LayerCase(lambda: L.TokenPooling("last"), _TOKENS, masked=("tokens",)),
     "TokenPooling/avg": LayerCase(L.TokenPooling, _TOKENS, masked=("tokens",)),
     "TokenPooling/max": LayerCase(lambda: L.TokenPooling("max"), _TOKENS, masked=("tokens",)),
@@ -344,6 +374,7 @@ FUSIONS = {
     "FiLMFusion": lambda: L.FiLMFusion(num_layers=1),
     "GatedFusion": L.GatedFusion,
     "GraphFusion": lambda: L.GraphFusion(1, 2),
+    "TimelineFusion": lambda: L.TimelineFusion(num_heads=2),
     "WeightedFusion": L.WeightedFusion,
 }
 

@@ -174,6 +174,30 @@ def _said():
     )
 
 
+def _seen_and_heard():
+    return mm.models.VideoAudioModel(
+        {
+            "video": mm.encoders.time_distributed(_image()),
+            "audio": mm.encoders.conv1d_audio(4, (8, 2), first_kernel_size=16),
+        },
+        mm.layers.TimelineFusion(num_heads=2, window=2.0),
+        classes={"event": ["calm", "crash"], "strength": mm.layers.NumberHead(low=0.0, high=1.0)},
+        frame_classes=["nothing", "bounce", "break"],
+        pooling="attention",
+        hidden_dim=6,
+        dropout_rate=0.1,
+        optional=("video", "audio"),
+        modality_dropout_rate=0.2,
+    )
+
+
+def _film():
+    """Frames, two of padding in the second row, and their sound."""
+    frames = np.stack([pixels(seed=seed) for seed in range(4)], axis=1)
+    frames[1, 2:] = 0
+    return {"frames": frames, "audio": clip(320)}
+
+
 def _still():
     return mm.encoders.vgg(1, 8, convolutions=1, image_shape=(16, 16, 3), pooling="avg")
 
@@ -344,6 +368,25 @@ TASKS = {
         {"token_ids": sentences()},
         (floats(BATCH, 6, 3) > 0).astype("float32"),
         4 + 2,
+    ),
+    "VideoAudioModel": TaskCase(
+        _seen_and_heard,
+        {**_film(), "video_present": FLAGS, "audio_present": np.roll(FLAGS, 1)},
+        {
+            "event": np.array([0, 1, -1]),
+            "strength": np.array([0.2, np.nan, 0.9], "float32"),
+            "frame_label": np.array([[0, 1, 2, 1], [1, 0, 0, 0], [2, 1, 0, -1]]),
+        },
+        # Encoders, null embeddings, fusion, poolings, hidden layer, heads and their priors, weights of losses.
+        3 + 6 + 2 + 35 + 2 * 3 + 2 + 3 * 2 + 3 * 2 + 3,
+        "event_accuracy",
+    ),
+    "VideoAudioModel/frames": TaskCase(
+        lambda: mm.models.VideoAudioModel({"video": mm.encoders.time_distributed(_image())}, frame_classes=3),
+        {"frames": _film()["frames"]},
+        np.array([[0, 1, 2, 1], [1, 0, 0, 0], [2, 1, 0, 2]]),
+        # Encoder, fusion of one, head, weight of the loss.
+        3 + 8 + 2 + 1,
     ),
     "Translator": TaskCase(
         _translated,

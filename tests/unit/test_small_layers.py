@@ -322,6 +322,41 @@ class TestBackboneTokens:
         assert array(output)[0, :, 0].tolist() == [2.0, 1.5, 0.0, 0.0]
 
 
+class TestFusedGroupNormalization:
+    @pytest.mark.parametrize(
+        ("shape", "options", "mean"),
+        [
+            ((4, 5, 3, 6), {"groups": 3}, 3.0),
+            # Large beside what varies: sums of squares would lose it.
+            ((4, 5, 3, 6), {"groups": 2, "epsilon": 1e-5}, 1000.0),
+            ((3, 7, 4), {"groups": 1}, 0.0),
+            ((2, 3, 4, 2, 4), {"groups": -1}, 1.0),
+            ((2, 4, 3, 5), {"groups": 2, "axis": 1}, 1.0),
+            ((2, 5, 4), {"groups": 2, "center": False}, 1.0),
+            ((6, 4), {"groups": 2}, 1.0),
+        ],
+    )
+    def test_equals_keras(self, shape, options, mean):
+        x, ramp = mean + 2.0 * floats(*shape), tensor(floats(*shape, seed=1))
+        sides = []
+        for make in (L.FusedGroupNormalization, keras.layers.GroupNormalization):
+            layer = make(**options)
+            layer.build(shape)
+            layer.gamma.assign(tensor(1.0 + 0.1 * np.arange(layer.gamma.shape[0], dtype="float32")))
+            measured = gradients(
+                lambda x, layer=layer: keras.ops.sum(ramp * layer(x[0])), layer.trainable_variables, [x]
+            )
+            sides.append([*keras.tree.flatten(measured), array(layer(tensor(x)))])
+        for actual, expected in zip(*sides, strict=True):
+            np.testing.assert_allclose(actual, expected, rtol=5e-4, atol=5e-5 + mean * 5e-7)
+
+    def test_reads_half_precision(self):
+        layer = L.FusedGroupNormalization(2, dtype="mixed_bfloat16")
+        y = layer(keras.ops.cast(tensor(100.0 + 8 * floats(8, 6, 6, 2)), "bfloat16"))
+        assert keras.backend.standardize_dtype(y.dtype) == "bfloat16"
+        assert array(y).std() == pytest.approx(1.0, abs=0.05)
+
+
 class TestFusedBatchNormalization:
     @pytest.mark.parametrize(
         ("shape", "options"),

@@ -36,6 +36,7 @@ class FrameSampling:
         stride: frames from one to the next, for `"stride"`.
         start: where the span begins, in seconds from the first picture.
         seconds: length of the span; None for the rest of the clip.
+        moment: where in each part the frame is taken if not at random, from 0 (its beginning) to 1.
 
     Example:
 
@@ -48,6 +49,7 @@ class FrameSampling:
     stride: int = 1
     start: float = 0.0
     seconds: float | None = None
+    moment: float = 0.5
 
     def __post_init__(self):
         if self.method not in METHODS:
@@ -59,6 +61,8 @@ class FrameSampling:
             raise ValueError(
                 f"`start` must be 0 or more, `seconds` positive. Received: start={self.start}, seconds={self.seconds}"
             )
+        if not 0 <= self.moment < 1:
+            raise ValueError(f"`moment` must lie in [0, 1). Received: moment={self.moment}")
 
     @property
     def stop(self) -> float:
@@ -85,9 +89,8 @@ class FrameSampling:
         if self.num_frames is None or self.num_frames >= len(inside):
             return Pick(inside if len(inside) else np.array([self.start]), True, self.start, stop)
         part = (stop - self.start) / self.num_frames
-        within = np.full(self.num_frames, 0.5) if rng is None else rng.random(self.num_frames)
-        if self.method == "uniform":
-            within = 0.5
+        at_random = rng is not None and self.method == "random"
+        within = rng.random(self.num_frames) if at_random else self.moment
         return Pick(self.start + (np.arange(self.num_frames) + within) * part, False, self.start, stop)
 
     def pick_indices(self, count: int, rng: np.random.Generator | None = None) -> np.ndarray:

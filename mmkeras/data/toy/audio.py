@@ -61,7 +61,7 @@ def _render_chunk(attributes, material, rng):
         rows = np.flatnonzero(attributes["count"] >= stroke)
         onset = begin[rows] + stroke * STROKE_SPACING + rng.uniform(-0.015, 0.015, size=len(rows))
         frame = (onset * SAMPLE_RATE).astype(int)[:, None] + np.arange(stroke_length)
-        sound = _stroke(pitch[rows], direction[rows], material, stroke_length, rng)
+        sound = stroke(pitch[rows], direction[rows], material, stroke_length, rng)
         audio[rows[:, None], frame] += rng.uniform(0.8, 1.0, size=(len(rows), 1)).astype("float32") * sound
     audio = audio[:, :NUM_FRAMES]
     gain = rng.uniform(0.4, 0.9, size=(batch, 1)).astype("float32")
@@ -69,7 +69,7 @@ def _render_chunk(attributes, material, rng):
     return np.clip(audio + 0.004 * rng.standard_normal(audio.shape, dtype="float32"), -1, 1)
 
 
-def _stroke(pitch, direction, material, stroke_length, rng):
+def stroke(pitch, direction, material, stroke_length, rng):
     """One stroke per row, `(batch, time)`: decaying partials whose pitch glides around `pitch`."""
     ratios, loudness, decay = TIMBRES[material]
     time = np.arange(stroke_length) / SAMPLE_RATE
