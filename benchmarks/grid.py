@@ -37,8 +37,9 @@ def split(clips, select):
 
 
 def loaded(clips):
-    """Clips with their sound in memory."""
-    return [{**clip, "audio": mm.data.media.load_audio(clip["audio"])} for clip in clips]
+    """Clips with their sound in memory, one channel of it."""
+    sounds = [mm.data.load_audio(clip["audio"]) for clip in clips]
+    return [{**clip, "audio": (samples[:, 0], rate)} for clip, (samples, rate) in zip(clips, sounds, strict=True)]
 
 
 def segments(clips):

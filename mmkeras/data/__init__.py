@@ -2,6 +2,7 @@
 
 from mmkeras.data import corruption, sets, toy
 from mmkeras.data.corruption import corrupt
+from mmkeras.data.feature_cache import cache_features
 from mmkeras.data.media.audio import load_audio
 from mmkeras.data.media.picking import FrameSampling
 from mmkeras.data.media.video import Clip, clip_info, read_clip
@@ -29,6 +30,7 @@ __all__ = [
     "Problem",
     "Problems",
     "Records",
+    "cache_features",
     "clean",
     "clip_info",
     "corrupt",

@@ -3,6 +3,7 @@
 from mmkeras.encoders.audio import conv1d_audio, spectrogram_cnn
 from mmkeras.encoders.backbone import from_backbone
 from mmkeras.encoders.bag_of_words import bag_of_words
+from mmkeras.encoders.chain import chain
 from mmkeras.encoders.contract import finish
 from mmkeras.encoders.features import features
 from mmkeras.encoders.graph import graph
@@ -16,6 +17,7 @@ from mmkeras.encoders.word_vectors import learn_word_vectors, read_word_vectors
 
 __all__ = [
     "bag_of_words",
+    "chain",
     "conv1d_audio",
     "features",
     "finish",

@@ -23,8 +23,9 @@ class TimelineFusion(Fusion):
     One of them gives the time line, and its steps are kept. With `x_m` a series whose token i lies at the time
     `t_i = (i + 1/2) / rate_m`:
 
-    1. `x_m = x_m W_m + wave(t)`, of one size, each token knowing when it is;
-    2. `x_m = x_m + attention(x_m, all other series)`, each token seeing those within `window` of its own time;
+    1. `x_m = x_m W_m`, of one size;
+    2. `x_m = x_m + attention(x_m + wave(t), x_n + wave(t))` over all other series n, each token knowing when it is, and
+       seeing those within `window` of its own time;
     3. the others are brought to the steps of the time line (`AlignSteps`), and fused with it at each (`fusion`);
     4. a layer over time tells each step what stands before and after it (`context`).
 
@@ -149,10 +150,7 @@ class TimelineFusion(Fusion):
         masks = [ops.token_mask(x, own) if len(x.shape) == 3 else None for x, own in zip(encodings, masks, strict=True)]
         steps = self._steps_of(masks)
         times = [self._times(index, own, steps) for index, own in enumerate(masks)]
-        tokens = [
-            x if layer is None else self._timed(layer(x), time)
-            for x, layer, time in zip(encodings, self._projections, times, strict=True)
-        ]
+        tokens = [x if layer is None else layer(x) for x, layer in zip(encodings, self._projections, strict=True)]
         tokens, scores = self._exchanged(tokens, times, presence, masks, training)
         aligned = [
             x if own is None else self._on_line(index, x, own, steps)
@@ -276,9 +274,6 @@ class TimelineFusion(Fusion):
         count, line = (keras.ops.sum(keras.ops.cast(x, "float32"), axis=1, keepdims=True) for x in (mask, steps))
         return places * line / keras.ops.maximum(count, 1.0)
 
-    def _timed(self, x, times):
-        return x + keras.ops.cast(ops.sine_waves(times, x.shape[-1]), x.dtype)
-
     def _exchanged(self, tokens, times, presence, masks, training):
         """Tokens that have looked at the other series, and where they looked."""
         series = [index for index, mask in enumerate(masks) if mask is not None]
@@ -288,7 +283,9 @@ class TimelineFusion(Fusion):
         window = self.window
         if window is not None and self._per_second is not None:
             window *= self._per_second[self._line]
-        origin = keras.ops.convert_to_tensor(self._origin, dtype=tokens[self._line].dtype)
+        dtype, dim = tokens[self._line].dtype, tokens[self._line].shape[-1]
+        origin = keras.ops.convert_to_tensor(self._origin, dtype=dtype)
+        waves = [None if time is None else keras.ops.cast(ops.sine_waves(time, dim), dtype) for time in times]
         there = [
             mask if flag is None or mask is None else keras.ops.logical_and(mask, ops.broadcast_flag(flag, mask))
             for mask, flag in zip(masks, presence, strict=True)
@@ -296,7 +293,7 @@ class TimelineFusion(Fusion):
         looked = list(tokens)
         for index in series:
             others = [other for other in series if other != index]
-            context = keras.ops.concatenate([tokens[other] + origin[other] for other in others], axis=1)
+            context = keras.ops.concatenate([tokens[other] + waves[other] + origin[other] for other in others], axis=1)
             known = keras.ops.concatenate([there[other] for other in others], axis=1)
             mask = known[:, None, :]
             if window is not None:
@@ -304,9 +301,10 @@ class TimelineFusion(Fusion):
                 mask = keras.ops.logical_and(mask, keras.ops.abs(times[index][:, :, None] - when[:, None, :]) <= window)
             layer = self._attentions[index]
             key, value = layer.project(context, known)
-            looked[index], scores[index] = layer.attend(
-                tokens[index], key, value, mask=mask[:, None], training=training
-            )
+            timed = tokens[index] + waves[index]
+            found, scores[index] = layer.attend(timed, key, value, mask=mask[:, None], training=training)
+            # When it is tells where to look, and is no part of what is there.
+            looked[index] = found - waves[index]
         return looked, scores
 
     def _on_line(self, index, x, mask, steps):
@@ -332,5 +330,8 @@ class TimelineFusion(Fusion):
         arguments = inspect.signature(self._over_time.call).parameters
         given = {"mask": steps, "training": training}
         known = {name: value for name, value in given.items() if name in arguments}
+        if self.context == "transformer":
+            places = keras.ops.cumsum(keras.ops.ones_like(fused[..., 0]), axis=1)
+            fused = fused + keras.ops.cast(ops.sine_waves(places, fused.shape[-1]), fused.dtype)
         # A layer of the user's own may have a dtype policy of its own.
         return keras.ops.cast(self._over_time(self._dropout(fused, training=training), **known), self.compute_dtype)

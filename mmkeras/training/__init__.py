@@ -5,6 +5,7 @@ from mmkeras.training.distillation import Distillation
 from mmkeras.training.learning_rates import LearningRates
 from mmkeras.training.loss_weight_schedule import LossWeightSchedule
 from mmkeras.training.modality_balance import ModalityBalance
+from mmkeras.training.replace_encoders import replace_encoders
 from mmkeras.training.retrieval_callback import RetrievalCallback
 from mmkeras.training.sampling_rate_schedule import SamplingRateSchedule
 from mmkeras.training.sentence_callback import SentenceCallback
@@ -27,6 +28,7 @@ __all__ = [
     "add_lora",
     "class_weights",
     "freeze",
+    "replace_encoders",
     "stages",
     "unfreeze",
 ]

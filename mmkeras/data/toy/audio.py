@@ -57,9 +57,9 @@ def _render_chunk(attributes, material, rng):
     pitch = PITCHES[attributes["size"]] * rng.uniform(0.93, 1.07, size=batch)
     direction = 1 - 2 * attributes["melody"]
     begin = rng.uniform(0.02, 0.08, size=batch)
-    for stroke in range(attributes["count"].max() + 1):
-        rows = np.flatnonzero(attributes["count"] >= stroke)
-        onset = begin[rows] + stroke * STROKE_SPACING + rng.uniform(-0.015, 0.015, size=len(rows))
+    for number in range(attributes["count"].max() + 1):
+        rows = np.flatnonzero(attributes["count"] >= number)
+        onset = begin[rows] + number * STROKE_SPACING + rng.uniform(-0.015, 0.015, size=len(rows))
         frame = (onset * SAMPLE_RATE).astype(int)[:, None] + np.arange(stroke_length)
         sound = stroke(pitch[rows], direction[rows], material, stroke_length, rng)
         audio[rows[:, None], frame] += rng.uniform(0.8, 1.0, size=(len(rows), 1)).astype("float32") * sound

@@ -1,0 +1,147 @@
+"""Clips with their sound: what happens when, who makes it, and what is missing."""
+
+import keras
+import numpy as np
+import pytest
+
+import mmkeras as mm
+from tests.conformance.backend import array
+from tests.conformance.cases import floats
+
+# Small series stand in for frames and sound: what they are encoded by is the encoders' own matter.
+STEPS, SOUNDS = 8, 24
+
+
+def _series(name, steps, dim):
+    x = keras.Input((steps, dim), name=name)
+    return keras.Model(x, keras.layers.Dense(8)(mm.layers.PaddingMask()(x)))
+
+
+def make(fusion=None, streams=("video", "audio"), **options):
+    keras.utils.set_random_seed(0)
+    encoders = {"video": _series("frames", STEPS, 2), "audio": _series("audio", SOUNDS, 1)}
+    options = (
+        options if "classes" in options or "frame_classes" in options else {"classes": ["left", "right"], **options}
+    )
+    return mm.models.VideoAudioModel({name: encoders[name] for name in streams}, fusion, **options)
+
+
+def flashes(rows, seed=0):
+    """Two lamps flash twice each, at different moments; at each flash of one of them there is a click."""
+    rng = np.random.default_rng(seed)
+    frames, audio = np.full((rows, STEPS, 2), 0.1, "float32"), np.full((rows, SOUNDS, 1), 0.1, "float32")
+    source = rng.integers(2, size=rows)
+    for row in range(rows):
+        moments = rng.permutation(STEPS)[:4].reshape(2, 2)
+        for lamp in range(2):
+            frames[row, moments[lamp], lamp] = 1.0
+        audio[row, 3 * moments[source[row]] + 1] = 1.0
+    return {"frames": frames, "audio": audio}, source
+
+
+@pytest.fixture(scope="module")
+def matched():
+    task = make(mm.layers.TimelineFusion(dim=16))
+    task.compile(keras.optimizers.Adam(1e-2))
+    task.fit(*flashes(512), epochs=12, batch_size=64, verbose=0)
+    return task
+
+
+def _accuracy(task, x, y):
+    return float((array(task(x)["label"]).argmax(axis=1) == y).mean())
+
+
+def test_learns_what_is_only_in_both_at_the_same_time(matched):
+    x, y = flashes(256, seed=1)
+    assert _accuracy(matched, x, y) >= 0.97
+    # Sound of other clips, and sound that comes late.
+    others = {**x, "audio": np.roll(x["audio"], 1, axis=0)}
+    assert 0.35 < _accuracy(matched, others, y) < 0.65
+    late = {**x, "audio": np.roll(x["audio"], 6, axis=1)}
+    assert _accuracy(matched, late, y) < 0.75
+
+
+def test_one_stream_alone_answers_too():
+    task = make(streams=("video",))
+    x = {"frames": floats(3, STEPS, 2)}
+    assert array(task(x)["label"]).shape == (3, 2)
+    task = make(streams=("audio",), frame_classes=3)
+    assert array(task({"audio": floats(3, SOUNDS, 1)})["frame_label"]).shape == (3, SOUNDS, 3)
+
+
+def test_frames_of_padding_count_nowhere():
+    task = make(frame_classes=["no", "yes"])
+    task.compile()
+    x = {"frames": np.abs(floats(3, STEPS, 2)) + 0.1, "audio": floats(3, SOUNDS, 1)}
+    x["frames"][1, 5:] = 0
+    y = np.array([[0, 1] * 4] * 3)
+    y[2, 0] = -1
+    other = y.copy()
+    other[1, 5:] = 1 - other[1, 5:]
+    logs = [task.evaluate(x, labels, verbose=0, return_dict=True) for labels in (y, other)]
+    assert logs[0] == logs[1]
+    p = array(task(x)["frame_label"])
+    there = np.ones((3, STEPS), bool)
+    there[1, 5:] = there[2, 0] = False
+    expected = -np.log(np.take_along_axis(p, np.maximum(y, 0)[..., None], axis=-1)[..., 0])[there].mean()
+    assert logs[0]["loss"] == pytest.approx(expected, abs=1e-5)
+    assert [len(tags) for tags in task.tag([{key: value[row] for key, value in x.items()} for row in range(3)])] == [
+        STEPS,
+        5,
+        STEPS,
+    ]
+
+
+def test_the_sound_alone_is_told_step_by_step_where_there_is_no_picture():
+    task = make(frame_classes=["no", "yes"], optional=("video",))
+    (tags, seen) = task.tag(
+        [{"audio": floats(1, SOUNDS, 1)[0]}, {"frames": np.ones((STEPS, 2)), "audio": np.ones((24, 1))}]
+    )
+    assert len(tags) == len(seen) == STEPS
+
+
+def test_views_are_averaged():
+    video = mm.preprocessing.Video(2, (8, 8))
+    pre = mm.preprocessing.Preprocessor(video=video)
+    still = mm.encoders.time_distributed(mm.encoders.vgg(1, 4, image_shape=(8, 8, 3)), 2)
+    task = mm.models.VideoAudioModel({"video": still}, classes=2, preprocessor=pre)
+    record = {"video": np.random.default_rng(0).integers(0, 255, (12, 8, 8, 3)).astype("uint8")}
+    # Two parts of six frames each; two views take a quarter and three quarters of the way through each.
+    expected = [
+        array(task({"frames": record["video"][None, [first, first + 6]].astype("float32")})["label"])
+        for first in (1, 4)
+    ]
+    found = task.predict_records(record, views=2)["label"]
+    np.testing.assert_allclose(found, np.mean(expected, axis=0), atol=1e-5)
+    assert task.classify(record, views=2)["label"] in (0, 1)
+    assert task.preprocessor is pre
+
+
+def test_several_answers_come_by_name():
+    task = make(classes={"place": ["left", "right"], "loudness": mm.layers.NumberHead(low=0, high=1)})
+    answer = task.classify({"frames": np.ones((STEPS, 2)), "audio": np.ones((SOUNDS, 1))})
+    assert set(answer) == {"place", "loudness"}
+    assert answer["place"]["label"] in ("left", "right")
+
+
+def test_its_parts_serve_a_captioner(matched):
+    task = mm.models.VideoCaptioner(matched.encoders, fusion=matched.fusion, units=8, vocabulary_size=20)
+    x, _ = flashes(2)
+    assert len(task.generate({"frames": x["frames"][0], "audio": x["audio"][0]}, max_length=4)) <= 4
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (lambda: make(classes=None), "A clip, each frame, or both need an answer"),
+        (lambda: make(classes={"a": 2}, frame_classes={"a": 2}), r"of a name of its own.*\['a'\]"),
+        (lambda: make(classes="left"), "a number of classes, a list of names"),
+        (lambda: make(mm.layers.ConcatFusion(), frame_classes=2), "needs a TimelineFusion"),
+        (lambda: make(frame_classes=2).classify({"frames": np.ones((8, 2)), "audio": np.ones((24, 1))}), "`classes`"),
+        (lambda: make().tag({"frames": np.ones((8, 2)), "audio": np.ones((24, 1))}), "`frame_classes`"),
+        (lambda: make().classify({"frames": np.ones((8, 2)), "audio": np.ones((24, 1))}, views=2), "a preprocessor"),
+    ],
+)
+def test_what_does_not_fit_is_said(act, message):
+    with pytest.raises(ValueError, match=message):
+        act()
