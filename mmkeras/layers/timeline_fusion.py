@@ -328,8 +328,8 @@ class TimelineFusion(Fusion):
         if self._over_time is None:
             return fused
         arguments = inspect.signature(self._over_time.call).parameters
-        given = {"mask": steps, "training": training}
-        known = {name: value for name, value in given.items() if name in arguments}
+        given = {"mask": steps if self._over_time.supports_masking else None, "training": training}
+        known = {name: value for name, value in given.items() if name in arguments and value is not None}
         if self.context == "transformer":
             places = keras.ops.cumsum(keras.ops.ones_like(fused[..., 0]), axis=1)
             fused = fused + keras.ops.cast(ops.sine_waves(places, fused.shape[-1]), fused.dtype)
