@@ -23,7 +23,9 @@ import mmkeras as mm
 RATE, FPS, HEIGHT, WIDTH = 8_000, 25, 32, 64
 # Frames of a word, from all over it, and to either side of it; seconds of its sound at most.
 FRAMES, MARGIN, SECONDS, DIM = 12, 2, 0.8, 160
-BATCH, EPOCHS, SENTENCE_EPOCHS = 32, 24, 40
+BATCH, EPOCHS, SENTENCE_EPOCHS = 32, 20, 30
+# Words are learned first, then in noise: up to which share of the epochs, and what share of clips has which noise.
+STAGES = ((0.3, 0.05), (1.0, 0.4))
 STREAMS = {"lips": ("video",), "audio": ("audio",), "both": ("video", "audio")}
 LETTERS = [chr(code) for code in range(ord("a"), ord("z") + 1) if chr(code) != "w"]
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -70,16 +72,8 @@ def mouth():
 
 
 def fusion():
-    """Streams side by side at each step, and convolutions over time."""
-    layers = keras.layers
-    context = keras.Sequential(
-        [
-            layers.Conv1D(192, 5, padding="same", activation="relu"),
-            layers.Dropout(0.2),
-            layers.Conv1D(192, 5, padding="same", activation="relu"),
-        ]
-    )
-    return mm.layers.TimelineFusion(mm.layers.ConcatFusion(DIM), dim=DIM, dropout_rate=0.1, context=context)
+    """Streams side by side at each step, and a Transformer over time."""
+    return mm.layers.TimelineFusion(mm.layers.ConcatFusion(DIM), dim=DIM, dropout_rate=0.1, context="transformer")
 
 
 def encoders_of(stream):
@@ -110,22 +104,26 @@ def word_model(stream, train, epochs, seed):
     )
     steps = epochs * (len(train) // BATCH)
     task.compile(common.adamw(3e-3, steps, weight_decay=0.05))
-    batches = pre.dataset(
-        train, BATCH, cache="memory", augment=augmentations(stream, seed), seed=seed, drop_remainder=True
-    )
-    task.fit(batches, epochs=epochs, verbose=2)
+    done = 0
+    for share, noise in STAGES:
+        last = max(1, round(share * epochs))
+        augment = augmentations(stream, noise, seed)
+        batches = pre.dataset(train, BATCH, cache="memory", augment=augment, seed=seed + done, drop_remainder=True)
+        task.fit(batches, epochs=last - done, verbose=2)
+        done = last
     return task
 
 
-def augmentations(stream, seed):
+def augmentations(stream, noise, seed):
+    """Pictures a little larger, clips a little earlier; white noise and babble, each in a share of the clips."""
     augment = {
         "video": [
             mm.preprocessing.RandomCrop((0.88, 1.0), (0.95, 1.05)),
             mm.preprocessing.FrameJitter(1, 0.1),
         ],
         "audio": [
-            mm.preprocessing.AddNoise((-12, 12), rate=0.4),
-            mm.preprocessing.AddNoise((-12, 12), noise=babbles(20, seed), rate=0.4),
+            mm.preprocessing.AddNoise((-12, 12), rate=noise),
+            mm.preprocessing.AddNoise((-12, 12), noise=babbles(20, seed), rate=noise),
         ],
     }
     return {name: augment[name] for name in STREAMS[stream]}
@@ -165,7 +163,9 @@ def sentence_model(stream, task, train, epochs, seed):
         preprocessor=pre,
     )
     made.compile(common.adamw(1.5e-3, epochs * (len(train) // 8), weight_decay=0.05))
-    batches = pre.dataset(train, 8, cache="memory", augment=augmentations(stream, seed), seed=seed, drop_remainder=True)
+    batches = pre.dataset(
+        train, 8, cache="memory", augment=augmentations(stream, 0.4, seed), seed=seed, drop_remainder=True
+    )
     made.fit(batches, epochs=epochs, verbose=2)
     return made
 
