@@ -7,7 +7,7 @@ JAX_VENV := .venv-jax
 BIN := $(VENV)/bin
 TEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: help demo test test-all test-jax lint coverage wheel bench-layers bench-toy bench-pipeline bench-retrieval bench-spoken-digits bench-flickr8k-retrieval bench-micro-batches bench-easy-vqa bench-mosi bench-avdigits bench-fsdd bench-esc10 bench-eeg bench-toy-captions bench-flickr8k-caption bench-translate bench-generate bench-gpu tables clean
+.PHONY: help demo test test-all test-jax lint coverage wheel bench-layers bench-toy bench-pipeline bench-retrieval bench-spoken-digits bench-flickr8k-retrieval bench-micro-batches bench-easy-vqa bench-mosi bench-avdigits bench-fsdd bench-esc10 bench-eeg bench-toy-captions bench-flickr8k-caption bench-translate bench-generate bench-toy-clips bench-grid bench-video bench-gpu tables clean
 
 help:  ## Say what there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -92,6 +92,15 @@ bench-generate: $(VENV)/ready  ## Time saying a sentence beside other ways: make
 
 tables: $(VENV)/ready  ## Fill the tables of the READMEs from benchmarks/results
 	$(BIN)/python benchmarks/tables.py
+
+bench-toy-clips: $(VENV)/ready  ## Score clips of the toy world over three seeds
+	$(BIN)/python benchmarks/toy_clips.py --seeds 3 --record
+
+bench-grid: $(VENV)/ready  ## Score words and sentences by lips and sound: make bench-grid DATA=GRID
+	$(BIN)/python benchmarks/grid.py --data $(DATA) --full --record
+
+bench-video: $(VENV)/ready  ## Time training steps on clips: make bench-video TORCH=python-with-torch
+	$(BIN)/python benchmarks/video.py --torch $(TORCH) --record
 
 bench-gpu: $(JAX_VENV)/ready  ## Time model.fit on an accelerator, JAX backend
 	KERAS_BACKEND=jax $(JAX_VENV)/bin/python benchmarks/gpu.py --record

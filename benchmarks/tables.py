@@ -237,6 +237,69 @@ def sentences():
     return table(("set and measure", "result", "beside it", "seeds", "made by"), rows)
 
 
+def clips():
+    """What is seen and heard in clips, those that were recorded."""
+    rows = []
+    if (RESULTS / "toy_clips.json").exists():
+        found, command = recorded("toy_clips")
+        sides = {"frames alone": "video", "sound alone": "audio", "sound of others": "sound_of_others"}
+        sides |= {"one frame late": "late_1", "two late": "late_2"}
+        names = {"colour": "seen only", "material": "heard only", "source": "in both, at the same time"}
+        for name, title in names.items():
+            score = f"{100 * found[f'test_both_{name}']:.1f} ± {100 * (found[f'test_both_{name}_std'] or 0):.1f}"
+            beside = ", ".join(f"{side} {100 * found[f'test_{key}_{name}']:.1f}" for side, key in sides.items())
+            rows.append((f"toy clips, {title}", score, beside, found["seeds"], f"`{command}`"))
+    if (RESULTS / "grid.json").exists():
+        found, command = recorded("grid")
+        for kind, title in (("letter", "letters"), ("digit", "digits")):
+            rows.append(
+                (
+                    f"GRID, {title}, lips",
+                    f"{100 * found[f'lips_{kind}_accuracy']:.1f}",
+                    f"clean sound {100 * found[f'audio_clean_{kind}_accuracy']:.1f}, "
+                    f"both {100 * found[f'both_clean_{kind}_accuracy']:.1f}",
+                    found["seeds"],
+                    f"`{command}`",
+                )
+            )
+            for noise in ("white", "babble"):
+                rows.append(
+                    (
+                        f"GRID, {title}, both in {noise} noise at -5 dB",
+                        f"{100 * found[f'both_{noise}_-5_{kind}_accuracy']:.1f}",
+                        f"sound alone {100 * found[f'audio_{noise}_-5_{kind}_accuracy']:.1f}, "
+                        f"lips alone {100 * found[f'lips_{kind}_accuracy']:.1f}",
+                        found["seeds"],
+                        f"`{command}`",
+                    )
+                )
+        if "lips_sentence_wer" in found:
+            wer = f"{100 * found['lips_sentence_wer']:.1f} wrong"
+            rows.append(("GRID, words of whole sentences, lips", wer, "", found["seeds"], f"`{command}`"))
+    if not rows:
+        return "Not recorded yet."
+    return table(("set", "%", "beside it", "seeds", "made by"), rows)
+
+
+def video():
+    """What a training step on clips costs, beside peers."""
+    if not (RESULTS / "video.json").exists():
+        return "Not recorded yet."
+    found, command = recorded("video")
+    names = {"naive": "Keras' `TimeDistributed` and normalisation", "torch": "PyTorch"}
+    rows = [
+        (title, f"{found[f'seconds_{peer}']:.2f}", f"{found[f'ratio_vs_{peer}']:.2f}")
+        for peer, title in names.items()
+        if f"ratio_vs_{peer}" in found
+    ]
+    first, following = found["first_epoch_seconds"], found["next_epoch_seconds"]
+    said = (
+        f"Behind a frozen ResNet18 the first epoch, which keeps the features, takes {first:.1f} s and the next "
+        f"{following:.2f} s. On two cores: `{command}`."
+    )
+    return table(("peer", "s per step", "time here / there"), rows) + f"\n\n{said}"
+
+
 def generate():
     """What a sentence costs, beside peers."""
     if not (RESULTS / "generate.json").exists():
@@ -275,6 +338,8 @@ def filled(text):
         ("classification", classification),
         ("sentences", sentences),
         ("generate", generate),
+        ("clips", clips),
+        ("video", video),
     ):
         block = re.compile(rf"<!-- {name} -->.*?<!-- /{name} -->", re.DOTALL)
         text = block.sub(lambda _, name=name, make=make: f"<!-- {name} -->\n{make()}\n<!-- /{name} -->", text)
