@@ -24,8 +24,9 @@ LEVELS = [
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 WITHOUT_TENSORFLOW = {"keys", "ops", "layers", "losses", "metrics", "encoders", "generation", "models", "version"}
-# Only TensorFlow itself can gather rows from the replicas of tf.distribute, and has a kernel for batch statistics.
-WITH_TENSORFLOW = {"ops/batch_statistics.py", "ops/replicas.py"}
+# Only TensorFlow itself can gather rows from the replicas of tf.distribute, has a kernel for batch statistics, and
+# needs a gradient written out where others fuse operations.
+WITH_TENSORFLOW = {"ops/batch_statistics.py", "ops/group_statistics.py", "ops/replicas.py"}
 
 
 def room_of(path):

@@ -124,6 +124,33 @@ def test_several_answers_come_by_name():
     assert answer["place"]["label"] in ("left", "right")
 
 
+def test_what_decided_is_what_happens_at_once(matched):
+    x, _ = flashes(12, seed=3)
+    found = []
+    for row in range(12):
+        why = mm.interpret.explain_clip(matched, {"frames": x["frames"][row], "audio": x["audio"][row]})
+        assert why.probability > 0.5
+        assert why.frame_importance.shape == (STEPS,)
+        assert why.attention.shape == (STEPS, SOUNDS)
+        np.testing.assert_allclose(why.attention.sum(axis=1), 1, atol=1e-4)
+        clicks = set((np.flatnonzero(x["audio"][row, :, 0] == 1) // 3).tolist())
+        found.append(int(np.argmax(why.frame_importance)) in clicks)
+    # Hiding a click's frame shows; the other lamp's flashes are the rest of the evidence.
+    assert np.mean(found) > 0.6
+    assert len(why.plot().axes) >= 3
+
+
+def test_one_stream_is_explained_too():
+    task = make(streams=("video",))
+    why = mm.interpret.explain_clip(task, {"frames": np.ones((STEPS, 2))})
+    assert why.sound_importance is None
+    assert why.attention is None
+    with pytest.raises(ValueError, match="head='what'"):
+        mm.interpret.explain_clip(task, {"frames": np.ones((STEPS, 2))}, head="what")
+    with pytest.raises(ValueError, match="VideoAudioModel with `classes`"):
+        mm.interpret.explain_clip(make(frame_classes=2), {"frames": np.ones((STEPS, 2))})
+
+
 def test_its_parts_serve_a_captioner(matched):
     task = mm.models.VideoCaptioner(matched.encoders, fusion=matched.fusion, units=8, vocabulary_size=20)
     x, _ = flashes(2)
