@@ -27,6 +27,12 @@ class ClipExplanation(NamedTuple):
             the task has one stream or no attention.
         frames: the frames, (frame, height, width, 3); None without.
         audio: the sound, (sample,), or what else the encoder of sound is given; None without.
+
+    Example:
+
+    >>> why = ClipExplanation("crash", 0.9, np.array([0.0, 0.5]), None, None, None, None)
+    >>> len(why.plot().axes)
+    1
     """
 
     label: Any

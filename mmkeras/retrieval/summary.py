@@ -81,6 +81,12 @@ class Summary(NamedTuple):
         frames: uint8 array (frame, height, width, 3).
         coverage: how well the chosen frames stand for all that were looked at: the mean similarity of each to the
             closest chosen one, 1 where they are alike.
+
+    Example:
+
+    >>> summary = Summary("clip.mp4", np.array([1.5]), np.zeros((1, 2, 2, 3), "uint8"), 0.9)
+    >>> len(summary.times), summary.coverage
+    (1, 0.9)
     """
 
     video: Any

@@ -191,6 +191,20 @@ def _seen_and_heard():
     )
 
 
+def _spoken():
+    return mm.models.Transcriber(
+        {
+            "video": mm.encoders.time_distributed(_image()),
+            "audio": mm.encoders.conv1d_audio(4, (8, 2), first_kernel_size=16),
+        },
+        mm.layers.TimelineFusion(mm.layers.ConcatFusion(), num_heads=2, context=None),
+        vocabulary_size=9,
+        dropout_rate=0.1,
+        optional=("audio",),
+        modality_dropout_rate=0.2,
+    )
+
+
 def _film():
     """Frames, two of padding in the second row, and their sound."""
     frames = np.stack([pixels(seed=seed) for seed in range(4)], axis=1)
@@ -368,6 +382,15 @@ TASKS = {
         {"token_ids": sentences()},
         (floats(BATCH, 6, 3) > 0).astype("float32"),
         4 + 2,
+    ),
+    "Transcriber": TaskCase(
+        _spoken,
+        {**_film(), "audio_present": FLAGS},
+        # As many steps as frames: two in the second row.
+        np.array([[1, 2, 0], [3, 0, 0], [4, 8, 0]]),
+        # Encoders, null embedding, fusion, head.
+        3 + 6 + 1 + 27 + 2,
+        "loss",
     ),
     "VideoAudioModel": TaskCase(
         _seen_and_heard,
