@@ -9,6 +9,7 @@ from typing import Any, final
 
 import numpy as np
 
+from mmkeras.data.media.video import clip_info
 from mmkeras.data.problems import Problems
 from mmkeras.data.records import Records
 
@@ -43,10 +44,10 @@ def cache_features(
     `mm.training.replace_encoders` makes the trained task one on clips again. Steps of padding should be zeros in what
     the encoder gives, as they are in what `time_distributed` gives without an LSTM.
 
-    A run that was cut off goes on where it ended, and a second one computes nothing. A record that cannot be read is
-    left out and named, as readers do. What is on disk belongs to these records in this order, recognised by their
-    paths, texts and numbers, and to the `version` you give it: another set, or a folder computed by something else, is
-    an error.
+    A run that was cut off goes on where it ended, and a second one computes nothing but what could not be read before.
+    A record that cannot be read is left out and named, as readers do. What is on disk belongs to these records in this
+    order and to the `version` you give it; another number of records, other values in those that are looked at (the
+    first, the last and 31 between them) or another version is an error.
 
     Args:
         records: `Records`, or a list of dicts.
@@ -55,7 +56,7 @@ def cache_features(
         version: names what the functions compute, such as the weights of the encoder.
         strict: raise at the first record that cannot be read, instead of leaving it out.
         **functions: modality -> function from a list of records to an array (batch, ...), of one shape for all. A
-            record whose `video` had the sound gets the file as its `audio`.
+            record whose `video` is a file with sound gets the file as its `audio`: all of its sound.
 
     Returns:
         Records with arrays, memory-mapped, in place of the values.
@@ -79,9 +80,16 @@ def cache_features(
     problems = Problems(f"cache_features({os.fspath(folder)!r})", strict)
     while store.done < len(records):
         rows = range(store.done, min(store.done + batch_size, len(records)))
-        store.write(rows, *_computed(records, rows, functions))
-    for row, reason in store.failed.items():
-        problems.add(f"{records.name}, record {row}", reason)
+        arrays, failed = _computed(records, rows, functions)
+        for row, reason in failed.items():
+            problems.add(f"{records.name}, record {row}", reason)
+        store.write(rows, arrays, failed)
+    # Those that failed in a run before may have been mended.
+    for row in [row for row in store.failed if not any(f"record {row}" in problem.where for problem in problems)]:
+        arrays, failed = _computed(records, range(row, row + 1), functions)
+        store.write(range(row, row + 1), arrays, failed)
+        for reason in failed.values():
+            problems.add(f"{records.name}, record {row}", reason)
     kept = [row for row in range(len(records)) if row not in store.failed]
     if not kept:
         raise ValueError(f"None of the records can be read: {problems[0]}. Received: {records!r}")
@@ -113,8 +121,8 @@ class Cached(Sequence):
         row = int(self.rows[index])
         record = dict(self.source[row])
         video = record.get("video")
-        if "video" in self.files and record.get("audio") is None and isinstance(video, (str, bytes, os.PathLike)):
-            record["audio"] = video  # Its sound track, that a record of a video may stand for.
+        if "video" in self.files and record.get("audio") is None and _has_sound(video):
+            record["audio"] = video
         return record | {name: array[row] for name, array in self._arrays.items()}
 
     def __reduce__(self):
@@ -166,8 +174,9 @@ class _Store:
         for name, array in arrays.items():
             self._file(name, array)[rows.start : rows.stop] = array
             self._arrays[name].flush()
-        self._state["failed"] |= {str(row): reason for row, reason in failed.items()}
-        self._state["done"] = rows.stop
+        known = {row: reason for row, reason in self._state["failed"].items() if int(row) not in rows}
+        self._state["failed"] = known | {str(row): reason for row, reason in failed.items()}
+        self._state["done"] = max(self.done, rows.stop)
         beside = self._index.with_suffix(".tmp")
         beside.write_text(json.dumps(self._state))
         beside.replace(self._index)
@@ -179,7 +188,8 @@ class _Store:
                 known = np.lib.format.open_memmap(self.files[name], "r+")
             except (OSError, ValueError):
                 known = None
-            if known is None or (not self.done and (known.shape, known.dtype) != (shape, array.dtype)):
+            nothing = self.done == len(self.failed)
+            if known is None or (nothing and (known.shape, known.dtype) != (shape, array.dtype)):
                 known = np.lib.format.open_memmap(self.files[name], "w+", array.dtype, shape)
             self._arrays[name] = known
         if self._arrays[name].shape[1:] != array.shape[1:]:
@@ -195,9 +205,31 @@ def _fingerprint(records):
     known = hashlib.sha256()
     for row in sorted({len(records) * part // _LOOKED_AT for part in range(_LOOKED_AT)} | {len(records) - 1}):
         for key, value in sorted(records[row].items()):
-            told = repr(value) if isinstance(value, (str, int, float, type(None))) else getattr(value, "shape", "")
-            known.update(f"{row} {key} {told}".encode())
+            known.update(f"{row} {key} ".encode() + _told(value))
     return known.hexdigest()
+
+
+def _told(value):
+    """Bytes that stand for a value."""
+    if isinstance(value, (list, tuple)):
+        return b"[" + b",".join(map(_told, value)) + b"]"
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, os.PathLike):
+        return os.fspath(value).encode()
+    if isinstance(value, (np.ndarray, np.generic)):
+        return f"{value.dtype} {value.shape} ".encode() + np.ascontiguousarray(value).tobytes()
+    return repr(value).encode()
+
+
+def _has_sound(video):
+    """Whether a value is a file with a sound track."""
+    if not isinstance(video, (str, bytes, os.PathLike)):
+        return False
+    try:
+        return clip_info(video).sample_rate > 0
+    except ValueError:
+        return False
 
 
 def _computed(records, rows, functions):
@@ -221,6 +253,8 @@ def _computed(records, rows, functions):
 
 def _array(made, count, name):
     array = np.asarray(made)
+    if array.dtype.kind == "V" and array.dtype.itemsize == 2:
+        array = array.astype("float32")  # bfloat16, which a file of arrays cannot name.
     if array.ndim < 1 or len(array) != count or array.dtype == object:
         raise TypeError(
             f"The function of {name!r} must give one row for each of {count} records. "

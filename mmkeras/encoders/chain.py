@@ -10,8 +10,8 @@ def chain(first, *others, name=None):
     """Build an encoder of several: each of the others reads what the one before it gives.
 
     Use it where what stands behind a frozen encoder was learned from its features (`mm.data.cache_features`), to get
-    an encoder of the raw thing again: `task.with_encoders(video=chain(frozen, learned))`. All keep their weights, which
-    the chain shares.
+    an encoder of the raw thing again: `mm.training.replace_encoders(task, pre, video=chain(frozen, learned))`. All keep
+    their weights, which the chain shares.
 
     Args:
         first: an encoder.

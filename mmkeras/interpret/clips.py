@@ -135,10 +135,11 @@ def explain_clip(task: VideoAudioModel, record: Mapping[str, Any], *, head: str 
         given[modality] = np.asarray(x[keys[0]])[0] if keys and present else None
         importance[modality] = None
         if given[modality] is not None:
-            hidden = _hidden(given[modality], modality)
-            batch = {key: np.repeat(np.asarray(value), len(hidden), axis=0) for key, value in x.items()}
-            after = task.predict({**batch, keys[0]: hidden}, batch_size=32, verbose=0)[head][:, best]
-            importance[modality] = float(before[best]) - after
+            after = []
+            for hidden in _hidden(given[modality], modality):
+                outputs = task.predict_on_batch({**x, keys[0]: hidden[None]})
+                after.append(float(keras.ops.convert_to_numpy(outputs[head])[0, best]))
+            importance[modality] = float(before[best]) - np.array(after)
     return ClipExplanation(
         task.head(head).names[best],
         float(before[best]),
@@ -151,7 +152,7 @@ def explain_clip(task: VideoAudioModel, record: Mapping[str, Any], *, head: str 
 
 
 def _hidden(value, modality, num_parts=16):
-    """A series once for each part of it, with that part hidden."""
+    """A series with one part of it hidden, each in turn."""
     there = np.flatnonzero(value.reshape(len(value), -1).any(axis=1))
     length = int(there[-1]) + 1 if len(there) else len(value)
     if modality == "video":
@@ -159,17 +160,18 @@ def _hidden(value, modality, num_parts=16):
     else:
         edges = np.linspace(0, length, min(num_parts, length) + 1).astype(int)
         # Silence that is no padding.
-        filler, parts = np.full(value.shape[1:], 1e-6, value.dtype), list(itertools.pairwise(edges))
-    hidden = np.repeat(value[None], len(parts), axis=0)
-    for row, (begin, end) in enumerate(parts):
-        if begin >= length:
-            continue
-        hidden[row, begin:end] = filler
-        if modality == "video":
-            for beside in (begin - 1, end):
-                if 0 <= beside < length:
-                    hidden[row, beside] = (hidden[row, beside] + filler) / 2
-    return hidden
+        parts = list(itertools.pairwise(edges))
+        # Silence that is no padding: of a spectrogram what is lowest in it.
+        filler = np.full(value.shape[1:], 1e-6 if value.ndim == 1 else value[:length].min(), value.dtype)
+    for begin, end in parts:
+        hidden = value.copy()
+        if begin < length:
+            hidden[begin:end] = filler
+            if modality == "video":
+                for beside in (begin - 1, end):
+                    if 0 <= beside < length:
+                        hidden[beside] = (hidden[beside] + filler) / 2
+        yield hidden
 
 
 def _attention(task, x):
@@ -180,7 +182,7 @@ def _attention(task, x):
     encode = keras.Model(task.inputs, task._encodings)
     given = [keras.ops.convert_to_tensor(x[tensor.name], dtype=tensor.dtype) for tensor in task.inputs]
     _, scores = fusion(encode(given, training=False), return_attention_scores=True, training=False)
-    return keras.ops.convert_to_numpy(scores["video"])[0].astype("float32").mean(axis=0)
+    return None if scores["video"] is None else keras.ops.convert_to_numpy(scores["video"])[0].astype("float32").mean(0)
 
 
 def _bars(axis, values, label):

@@ -47,6 +47,10 @@ class NullEmbedding(keras.layers.Layer):
         if len(encoding.shape) == 2:
             return None
         mask = None if previous_mask is None else previous_mask[0]
+        if mask is None and isinstance(encoding, keras.KerasTensor):
+            # While the graph is built, an encoder shows no mask yet: one of all tokens would be kept for good by what
+            # stands behind.
+            return None
         # Not `==`, which compares symbolic tensors as Python objects.
         first = keras.ops.equal(keras.ops.cumsum(keras.ops.cast(ops.token_mask(encoding), "int32"), axis=1), 1)
         return keras.ops.where(ops.broadcast_flag(present, encoding)[..., 0], ops.token_mask(encoding, mask), first)

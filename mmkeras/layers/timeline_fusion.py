@@ -164,6 +164,9 @@ class TimelineFusion(Fusion):
 
     def compute_mask(self, encodings, previous_mask=None):
         encodings, _, masks = self.arrange(encodings, None, previous_mask)
+        # None also while the graph is built, where encoders show no masks yet: one of all steps would be kept for good.
+        if all(own is None for own in masks):
+            return None
         return self._steps_of(
             [ops.token_mask(x, own) if len(x.shape) == 3 else None for x, own in zip(encodings, masks, strict=True)]
         )
@@ -239,8 +242,17 @@ class TimelineFusion(Fusion):
         elif context == "transformer":
             heads = self.num_heads if self.num_heads and dim % self.num_heads == 0 else 1
             context = TransformerBlock(heads, dropout_rate=self.dropout_rate, dtype=self.dtype_policy, name="context")
-        if context is not None and not context.built:
+        if context is None:
+            return None
+        if not context.built:
             context.build((None, None, dim))
+        if context is self.context:
+            made = context.compute_output_spec(keras.KerasTensor((2, 4, dim), self.compute_dtype)).shape
+            if len(made) != 3 or made[1] != 4:
+                raise ValueError(
+                    "`context` must keep the steps it is given (return_sequences=True). Received: a layer that makes "
+                    f"{tuple(made)} of (2, 4, {dim})"
+                )
         return context
 
     def _steps_of(self, masks):
@@ -290,6 +302,7 @@ class TimelineFusion(Fusion):
             mask if flag is None or mask is None else keras.ops.logical_and(mask, ops.broadcast_flag(flag, mask))
             for mask, flag in zip(masks, presence, strict=True)
         ]
+        alone = [None if mask is None else _alone(mask) for mask in masks]
         looked = list(tokens)
         for index in series:
             others = [other for other in series if other != index]
@@ -298,7 +311,11 @@ class TimelineFusion(Fusion):
             mask = known[:, None, :]
             if window is not None:
                 when = keras.ops.concatenate([times[other] for other in others], axis=1)
-                mask = keras.ops.logical_and(mask, keras.ops.abs(times[index][:, :, None] - when[:, None, :]) <= window)
+                near = keras.ops.abs(times[index][:, :, None] - when[:, None, :]) <= window
+                # What stands alone is there all the time.
+                always = keras.ops.concatenate([alone[other] for other in others], axis=1)
+                near = keras.ops.logical_or(near, always[:, None, :])
+                mask = keras.ops.logical_and(mask, keras.ops.logical_or(near, alone[index][:, :, None]))
             layer = self._attentions[index]
             key, value = layer.project(context, known)
             timed = tokens[index] + waves[index]
@@ -310,8 +327,7 @@ class TimelineFusion(Fusion):
     def _on_line(self, index, x, mask, steps):
         if index == self._line:
             # A token that stands alone stands at each step.
-            alone = keras.ops.sum(keras.ops.cast(mask, "int32"), axis=1) < 2
-            return keras.ops.where(alone[:, None, None], x[:, :1], x)
+            return keras.ops.where(_alone(mask)[..., None], x[:, :1], x)
         rates = None if self._per_second is None else (self._per_second[index], self._per_second[self._line])
         return AlignSteps(rates).call(steps[..., None], x, like_mask=steps, tokens_mask=mask)
 
@@ -335,3 +351,9 @@ class TimelineFusion(Fusion):
             fused = fused + keras.ops.cast(ops.sine_waves(places, fused.shape[-1]), fused.dtype)
         # A layer of the user's own may have a dtype policy of its own.
         return keras.ops.cast(self._over_time(self._dropout(fused, training=training), **known), self.compute_dtype)
+
+
+def _alone(mask):
+    """Whether a series has one token at most, for each of its places (batch, time)."""
+    count = keras.ops.sum(keras.ops.cast(mask, "int32"), axis=1, keepdims=True)
+    return keras.ops.logical_or(count < 2, keras.ops.zeros_like(mask))

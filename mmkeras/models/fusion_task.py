@@ -113,8 +113,9 @@ class FusionTask(Task):
         self._heads = heads
         self._priors = priors
         self._grouped = grouped
-        # What the fusion is given, for those who look into it.
+        # What the fusion is given and what it makes of it, for those who look into it.
         self._encodings = dict(encodings)
+        self._fused = fused
         self._own_loss = True
         for name, head in heads.items():
             self._check_classes(name, getattr(head, "classes", None))

@@ -149,6 +149,12 @@ class MultiTask(FusionTask):
         # Penalties of weights count once, however many replicas there are.
         return self._weigh(losses) + sum(self.losses) / num_replicas()
 
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        y, sample_weight = self._targets(x, y, sample_weight)
+        if y is None:
+            return self.get_metrics_result()
+        return keras.Model.compute_metrics(self, x, *self._with_axis(y, y_pred), sample_weight=sample_weight)
+
     def assign_loss_weights(self, weights):
         """Change how much the losses of heads count from now on: a dict of numbers by name."""
         self._weigh.assign(weights)

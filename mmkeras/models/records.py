@@ -13,6 +13,18 @@ def is_one(records):
     return isinstance(records, str | bytes) or not isinstance(records, Sequence)
 
 
+def as_record(task, value):
+    """A record of a raw value that stands for one, where a task reads one modality."""
+    if isinstance(value, dict):
+        return value
+    if len(task.encoders) > 1:
+        raise ValueError(
+            f"{type(task).__name__} needs records: dicts with {sorted(task.encoders)}. Received: {value!r:.80}"
+        )
+    (modality,) = task.encoders
+    return {modality if task.preprocessor is not None else task._keys_of(modality)[0]: value}
+
+
 def flag_empty(x, modalities, answer, *, stacklevel=3):
     """Rows of a prepared batch in which all of some optional modalities are absent, boolean; it warns of them.
 

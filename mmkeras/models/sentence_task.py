@@ -9,7 +9,7 @@ from mmkeras.layers import AttentionFusion, MatchRows, OwnWords
 from mmkeras.losses import WordCrossEntropy
 from mmkeras.metrics import Perplexity
 from mmkeras.models.branches import check_encoders, check_fusion, encode_modalities
-from mmkeras.models.records import flag_empty, is_one
+from mmkeras.models.records import as_record, flag_empty, is_one
 from mmkeras.models.sentence_parts import Sentence, check_sizes, make_decoder, part_of, placed
 from mmkeras.models.task import Task
 
@@ -203,7 +203,7 @@ class SentenceTask(Task):
         }
         model = self.decoding(strategy, **options)
         one = is_one(records)
-        records = [self.as_record(record) for record in ([records] if one else records)]
+        records = [as_record(self, record) for record in ([records] if one else records)]
         if not records:
             raise ValueError("At least one record is needed. Received: an empty list")
         begun = self._prefix(prefix, options["max_length"])
@@ -253,7 +253,7 @@ class SentenceTask(Task):
             )
         name = self.sentence if self.preprocessor is not None else self._key
         records = [
-            {**self.as_record(record), name: sentence} for record, sentence in zip(records, sentences, strict=True)
+            {**as_record(self, record), name: sentence} for record, sentence in zip(records, sentences, strict=True)
         ]
         sums = []
         for start in range(0, len(records), batch_size):
@@ -281,17 +281,6 @@ class SentenceTask(Task):
         if not 0.0 <= rate <= 1.0:
             raise ValueError(f"`rate` must be a probability. Received: rate={rate}")
         self._own_words.rate.assign(rate)
-
-    def as_record(self, value):
-        """A record of a raw value that stands for one, where there is one modality to describe."""
-        if isinstance(value, dict):
-            return value
-        if len(self.encoders) > 1:
-            raise ValueError(
-                f"{type(self).__name__} needs records: dicts with {sorted(self.encoders)}. Received: {value!r:.80}"
-            )
-        (modality,) = self.encoders
-        return {modality if self.preprocessor is not None else self._keys_of(modality)[0]: value}
 
     @property
     def _input_modality(self):

@@ -6,7 +6,7 @@ from mmkeras.generation import CTCGreedy, ctc_beam
 from mmkeras.keys import prepared_key
 from mmkeras.layers import CTCHead, TimelineFusion
 from mmkeras.models.branches import check_encoders, check_fusion, encode_modalities
-from mmkeras.models.records import flag_empty, is_one
+from mmkeras.models.records import as_record, flag_empty, is_one
 from mmkeras.models.sentence_parts import part_of
 from mmkeras.models.task import Task
 
@@ -144,7 +144,7 @@ class Transcriber(Task):
             A string for one record, or a list of them. Without a preprocessor, lists of token ids in place of strings.
         """
         one = is_one(records)
-        records = [self._as_record(record) for record in ([records] if one else records)]
+        records = [as_record(self, record) for record in ([records] if one else records)]
         if not records:
             raise ValueError("At least one record is needed. Received: an empty list")
         said = []
@@ -176,11 +176,3 @@ class Transcriber(Task):
         part = part_of(self.preprocessor, _SENTENCE)
         ids = [word for word in ids if word]
         return ids if part is None else part.decode(ids)
-
-    def _as_record(self, value):
-        if isinstance(value, dict):
-            return value
-        if len(self.encoders) > 1:
-            raise ValueError(f"Transcriber needs records: dicts with {sorted(self.encoders)}. Received: {value!r:.80}")
-        (modality,) = self.encoders
-        return {modality if self.preprocessor is not None else self._keys_of(modality)[0]: value}

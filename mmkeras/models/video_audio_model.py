@@ -8,6 +8,7 @@ import numpy as np
 from mmkeras import ops
 from mmkeras.keys import presence_key
 from mmkeras.layers import ClassHead, Head, TimelineFusion
+from mmkeras.models.branches import check_encoders
 from mmkeras.models.multi_task import MultiTask
 from mmkeras.models.sequence_tagger import keeps_steps
 from mmkeras.preprocessing.preprocessor import Preprocessor
@@ -86,6 +87,7 @@ class VideoAudioModel(MultiTask):
                 f"Received: {both or None}"
             )
         fusion = TimelineFusion(dropout_rate=dropout_rate, name="fusion") if fusion is None else fusion
+        encoders = check_encoders(encoders)
         if frame_heads:
             if not isinstance(fusion, TimelineFusion):
                 raise ValueError(f"`frame_classes` needs a TimelineFusion, which keeps frames. Received: {fusion!r}")
@@ -110,16 +112,20 @@ class VideoAudioModel(MultiTask):
         self.pooling = pooling
         self._clip_heads, self._frame_heads = list(clip_heads), list(frame_heads)
         self._line = self._keys_of(line)[0] if frame_heads else None
+        self._step_model = None
+
+    def default_metrics(self):
+        # Keras' F-score knows no steps.
+        metrics = super().default_metrics()
+        return {name: own[:1] if name in self._frame_heads else own for name, own in metrics.items()}
 
     def targets(self, x, y):
         if y is not None and not isinstance(y, dict) and len(self.heads) == 1:
             y = {next(iter(self.heads)): y}
         y, weights = super().targets(x, y)
         if y is not None and self._frame_heads:
-            steps = keras.ops.cast(self._steps(x), "float32")
-            weights = {
-                name: weight * steps if name in self._frame_heads else weight for name, weight in weights.items()
-            }
+            for name in self._frame_heads:
+                weights[name] = weights[name] * keras.ops.cast(self._labelled(x, weights[name]), "float32")
         return y, weights
 
     def classify(self, records, *, views=1):
@@ -131,31 +137,34 @@ class VideoAudioModel(MultiTask):
 
         Returns:
             For one record what `MultimodalClassifier.classify` says, or a dict of that by the name of the answer where
-            there are several; for a list of records a list of those.
+            there are several, and `is_prior` where all modalities are optional; for a list of records a list of those.
         """
         outputs = self.predict_records(records, views=views)
         return self._answers(outputs, self._clip_heads, isinstance(records, dict))
 
-    def tag(self, records):
+    def tag(self, records, *, batch_size=32):
         """Say what happens in each frame of raw clips.
 
         Args:
             records: one record (a dict) or a list of them.
+            batch_size: how many records are prepared and predicted together.
 
         Returns:
             For one record a list with what `classify` says of each of its frames; for a list of records a list of
             those.
         """
-        x = self.prepare(records)
-        self.notes_on(x)
-        outputs = {name: keras.ops.convert_to_numpy(x) for name, x in self.predict_on_batch(x).items()}
-        steps = keras.ops.convert_to_numpy(self._steps(x))
-        names = self._frame_heads
-        rows = [
-            self._answers({name: outputs[name][row][there] for name in names}, names, False)
-            for row, there in enumerate(steps)
-        ]
-        return rows[0] if isinstance(records, dict) else rows
+        one, names, rows = isinstance(records, dict), self._frame_heads, []
+        if not names:
+            raise ValueError("This task says nothing about frames: build it with `frame_classes`")
+        records = [records] if one else list(records)
+        for start in range(0, max(1, len(records)), batch_size):
+            x = self.prepare(records[start : start + batch_size])
+            self.notes_on(x)
+            outputs = self.predict_on_batch(x)
+            outputs = {name: keras.ops.convert_to_numpy(outputs[name]) for name in names}
+            for row, there in enumerate(self._steps(x)):
+                rows.append(self._answers({name: outputs[name][row][there] for name in names}, names, False))
+        return rows[0] if one else rows
 
     def predict_records(self, records, *, batch_size=32, views=1):
         """Predict for raw records, a batch at a time; see `Task.predict_records`.
@@ -190,17 +199,27 @@ class VideoAudioModel(MultiTask):
         }
 
     def _steps(self, x):
-        """Which steps of the time line there are, as far as the input tells."""
-        if self._line is None:
-            raise ValueError("This task says nothing about frames: build it with `frame_classes`")
+        """Which steps of the time line a batch has, (batch, step)."""
+        if self._step_model is None:
+            model = keras.Model(self.inputs, _StepsThere(name="steps_there")(self._fused))
+            # Not an attribute that Keras would track, and save with the task.
+            self._step_model = (lambda: model,)
+        model = self._step_model[0]()
+        given = [self._complete(x)[0][index] for index in range(len(model.inputs))]
+        return keras.ops.convert_to_numpy(model.predict_on_batch(given)) > 0
+
+    def _labelled(self, x, labels):
+        """Which steps a label may stand at, as far as the input tells, (batch, step)."""
+        if self._line not in x:
+            return keras.ops.ones_like(labels, dtype="bool")
         steps = ops.trailing_mask(keras.ops.convert_to_tensor(x[self._line]))
+        if len(self.encoders) == 1:
+            return steps
         alone = keras.ops.sum(keras.ops.cast(steps, "int32"), axis=1) < 2
         flag = x.get(presence_key(self.modality_of(self._line)))
         if flag is not None:
             alone = keras.ops.logical_or(alone, keras.ops.logical_not(keras.ops.cast(flag, "bool")))
-        if len(self.encoders) == 1:
-            return steps
-        # A picture that stands still, or none at all, is there for as long as the sound.
+        # What stands still, or is not there at all, has as many steps as the others last.
         return keras.ops.logical_or(steps, alone[:, None])
 
     def _answers(self, outputs, names, one):
@@ -211,7 +230,26 @@ class VideoAudioModel(MultiTask):
             (rows,) = by_name.values()
         else:
             rows = [dict(zip(by_name, row, strict=True)) for row in zip(*by_name.values(), strict=True)]
+        if "is_prior" in outputs:
+            rows = [{**row, "is_prior": bool(flag)} for row, flag in zip(rows, outputs["is_prior"], strict=True)]
         return rows[0] if one else rows
+
+
+@keras.saving.register_keras_serializable(package="mmkeras")
+class _StepsThere(keras.layers.Layer):
+    """The mask of tokens, as numbers."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**{"dtype": "float32", **kwargs})
+
+    def call(self, tokens, mask=None):
+        return keras.ops.cast(ops.token_mask(tokens, mask), "float32")
+
+    def compute_mask(self, tokens, previous_mask=None):
+        return None
+
+    def compute_output_spec(self, tokens, mask=None):
+        return keras.KerasTensor(tokens.shape[:2], "float32")
 
 
 def _heads(classes, name, argument):

@@ -13,6 +13,7 @@ from mmkeras.data.media.container import import_av
 from mmkeras.retrieval.embeddings import check_count
 
 _FILM_RATE = 25
+_BATCH = 8
 _SHEET_WIDTH = 4
 
 
@@ -59,12 +60,14 @@ def select_frames(
             "`embeddings` must be finite, `score_weight` lie in [0, 1] and `gap` be 0 or more. "
             f"Received: score_weight={score_weight}, gap={gap}"
         )
+    if not ((scores >= 0) & (scores <= 1)).all():
+        raise ValueError(f"`scores` must lie in [0, 1]. Received: {scores.min()} to {scores.max()}")
     unit = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
     similarity = np.maximum(unit @ unit.T, 0.0)
     covered, free, chosen = np.zeros(len(unit)), np.ones(len(unit), bool), []
     while len(chosen) < count and free.any():
         gains = (1 - weight) * np.maximum(similarity - covered, 0.0).mean(axis=1) + weight * scores / count
-        best = int(np.argmax(np.where(free, gains, -1.0)))
+        best = int(np.argmax(np.where(free, gains, -np.inf)))
         chosen.append(best)
         covered = np.maximum(covered, similarity[best])
         free[max(0, best - gap) : best + gap + 1] = False
@@ -129,8 +132,10 @@ class Summary(NamedTuple):
             raise ValueError(f"`seconds` must be above 0. Received: seconds={seconds}")
         if not isinstance(self.video, (str, bytes, os.PathLike)):
             raise ValueError("A film is made of a file: the summary is of an array. Received: no path")
-        spans = _spans(self.times, seconds / len(self.times), clip_info(self.video).seconds)
-        _write_film(path, [_moment(self.video, begin, end) for begin, end in spans])
+        info = clip_info(self.video)
+        spans = _spans(self.times, seconds / len(self.times), info.seconds or np.inf)
+        moments = (read_clip(self.video, FrameSampling(start=begin, seconds=end - begin)) for begin, end in spans)
+        _write_film(path, moments, info.sample_rate)
 
 
 def summarize(
@@ -152,7 +157,7 @@ def summarize(
     ```
 
     Args:
-        video: path or bytes of a file, or an array (frame, height, width, 3).
+        video: path or bytes of a file, or an array (frame, height, width, 3) of levels from 0 to 255.
         encode: an image encoder, or a function from frames, uint8 (frame, height, width, 3), to vectors.
         num_frames: how many frames stand for the clip.
         candidates: how many frames, from all over the clip, are looked at.
@@ -176,7 +181,7 @@ def summarize(
         if video.ndim != 4 or not len(video):
             raise ValueError(f"Frames must be (frame, height, width, 3). Received: shape {video.shape}")
         indices = np.unique(sampling.pick_indices(len(video)))
-        frames, times = video[indices], indices.astype("float64")
+        frames, times = np.clip(np.round(video[indices]), 0, 255).astype("uint8"), indices.astype("float64")
     else:
         clip = read_clip(video, sampling, sound=False)
         frames, times = clip.frames, np.asarray(clip.times)
@@ -190,12 +195,14 @@ def summarize(
 
 def _encoded(encode, frames):
     if isinstance(encode, keras.Model):
-        size = encode.inputs[0].shape[1:3]
-        pictures = frames.astype("float32")
-        if None not in size:
-            pictures = keras.ops.convert_to_numpy(keras.ops.image.resize(pictures, size, antialias=True))
-        vectors = np.asarray(encode.predict(pictures, batch_size=32, verbose=0))
-        vectors = vectors.reshape(len(vectors), -1, vectors.shape[-1]).mean(axis=1)
+        size, vectors = encode.inputs[0].shape[1:3], []
+        for start in range(0, len(frames), _BATCH):
+            pictures = frames[start : start + _BATCH].astype("float32")
+            if None not in size:
+                pictures = keras.ops.image.resize(pictures, size, antialias=True)
+            found = keras.ops.convert_to_numpy(encode(pictures, training=False)).astype("float32")
+            vectors.append(found.reshape(len(found), -1, found.shape[-1]).mean(axis=1))
+        vectors = np.concatenate(vectors)
     else:
         vectors = np.asarray(encode(frames), "float64")
     if vectors.ndim != 2 or len(vectors) != len(frames):
@@ -217,22 +224,19 @@ def _spans(times, share, end):
     return spans
 
 
-def _moment(video, begin, end):
-    return read_clip(video, FrameSampling(start=begin, seconds=max(end - begin, 1e-3)))
-
-
-def _write_film(path, clips):
+def _write_film(path, clips, rate):
     av = import_av("Writing a film")
-    rate = max((clip.sample_rate for clip in clips if clip.audio is not None), default=0)
     with av.open(os.fspath(path), "w", format="mp4") as container:
         track = container.add_stream("mpeg4", rate=_FILM_RATE)
-        height, width = clips[0].frames.shape[1:3]
-        track.height, track.width, track.pix_fmt, track.bit_rate = height & ~1, width & ~1, "yuv420p", 4_000_000
+        track.pix_fmt, track.bit_rate = "yuv420p", 4_000_000
         sound = container.add_stream("aac", rate=rate) if rate else None
         if sound is not None:
             sound.layout = "mono"
         count, heard = 0, []
         for clip in clips:
+            if not count:
+                # Even numbers, as the format asks for.
+                track.height, track.width = (size & ~1 for size in clip.frames.shape[1:3])
             begin = clip.times[0]
             length = float(clip.times[-1] - begin) + 1 / _FILM_RATE
             shown = begin + np.arange(max(1, round(length * _FILM_RATE))) / _FILM_RATE

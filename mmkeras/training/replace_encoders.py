@@ -46,13 +46,18 @@ def replace_encoders(task: Task, preprocessor: Any = "same", **encoders: keras.M
     config = task.get_config()
     del config["learning"]
     chosen = {**task.encoders, **encoders}
-    config["encoders"] = {name: keras.saving.serialize_keras_object(encoder) for name, encoder in chosen.items()}
+    config["encoders"] = {}
+    for name, encoder in chosen.items():
+        # One encoder under two keys stays one: the second key is written as the name of the first.
+        same = next(first for first, other in chosen.items() if other is encoder)
+        config["encoders"][name] = keras.saving.serialize_keras_object(encoder) if same == name else same
     if preprocessor != "same":
         config["preprocessor"] = keras.saving.serialize_keras_object(preprocessor)
     made = type(task).from_config(config)
     for modality, encoder in made.encoders.items():
-        encoder.set_weights(chosen[modality].get_weights())
-        encoder.trainable = chosen[modality].trainable
+        for target, source in zip(encoder.weights, chosen[modality].weights, strict=True):
+            target.assign(source.value)
+            target.trainable = source.trainable
     old, new = _others(task), _others(made)
     if [weight.shape for weight in old] != [weight.shape for weight in new]:
         raise ValueError("A task with layers that were changed after it was built (LoRA) cannot get other encoders")

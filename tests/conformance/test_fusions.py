@@ -6,7 +6,7 @@ import pytest
 
 import mmkeras as mm
 from tests.conformance.backend import array, mask_of
-from tests.conformance.cases import BATCH, ENCODERS, FLAGS, FUSIONS, floats
+from tests.conformance.cases import BATCH, ENCODERS, FLAGS, FUSIONS, floats, sentences
 
 # keras-hub's families differ in what they are built of, not in how they end: one of images, one of text stand for all.
 FAMILIES = {
@@ -76,6 +76,21 @@ def test_mask_arrives(family, fusion, optional, monkeypatch):
         assert arrived is None
     else:
         np.testing.assert_array_equal(array(arrived), left)
+
+
+@pytest.mark.parametrize("optional", [(), ("text",), ("text", "features_face")], ids=["always", "one", "both"])
+@every_fusion
+def test_padding_changes_no_answer(fusion, optional):
+    """What stands behind the fusion sees its mask too."""
+    encoders = {"text": mm.encoders.lstm(20, 8), "features_face": mm.encoders.features((None, 6), 8)}
+    task = mm.models.MultimodalClassifier(encoders, fusion(), classes=3, optional=optional)
+    ids, face = sentences()[:1], floats(1, 4, 6)
+    longer = np.pad(ids, [(0, 0), (0, 5)]), np.pad(face, [(0, 0), (0, 3), (0, 0)])
+    flags = {f"{name}_present": np.array([True]) for name in optional}
+    plain, padded = (
+        array(task({"token_ids": x, "features_face": y, **flags})["label"]) for x, y in ((ids, face), longer)
+    )
+    np.testing.assert_allclose(padded, plain, atol=1e-5)
 
 
 def _task(fusion, seed):

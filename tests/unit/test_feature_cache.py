@@ -1,11 +1,13 @@
 """Features computed once: the same as computed anew, and what stands in the way is said."""
 
+import pathlib
 import pickle
 
 import numpy as np
 import pytest
 
 import mmkeras as mm
+from tests.unit.media_files import make_clip
 
 
 class Encode:
@@ -31,8 +33,6 @@ def test_values_stand_in_the_records_and_are_computed_once(tmp_path):
     cached = mm.data.cache_features(clips(), tmp_path, batch_size=4, video=encode)
     assert encode.seen == list(range(10))
     np.testing.assert_array_equal([record["video"] for record in cached], [[index, 2 * index] for index in range(10)])
-    # The sound of a file is still that of the file.
-    assert cached[3]["audio"] == "clip3.mp4"
     assert cached[3]["label"] == 1
     again = mm.data.cache_features(clips(), tmp_path, batch_size=4, video=encode)
     assert len(encode.seen) == 10
@@ -69,6 +69,50 @@ def test_a_broken_record_is_left_out_and_named(tmp_path):
         mm.data.cache_features(clips(), tmp_path / "strict", strict=True, video=Encode(bad=[2]))
     with pytest.raises(ValueError, match="None of the records"):
         mm.data.cache_features(clips(2), tmp_path / "none", video=Encode(bad=[0, 1]))
+
+
+def test_what_was_mended_is_computed_on_the_next_call(tmp_path):
+    with pytest.warns(UserWarning, match="clip 2 is broken"):
+        mm.data.cache_features(clips(), tmp_path, batch_size=4, video=Encode(bad=[2]))
+    encode = Encode()
+    cached = mm.data.cache_features(clips(), tmp_path, batch_size=4, video=encode)
+    assert encode.seen == [2]
+    np.testing.assert_array_equal([record["video"][0] for record in cached], np.arange(10))
+    # Nor does a function that was wrong spoil the folder.
+    with pytest.raises(ValueError, match="None of the records"):
+        mm.data.cache_features(clips(), tmp_path / "wrong", video=Encode(bad=range(10)))
+    assert len(mm.data.cache_features(clips(), tmp_path / "wrong", video=Encode())) == 10
+
+
+def test_the_first_broken_record_ends_a_strict_run(tmp_path):
+    encode = Encode(bad=[1])
+    with pytest.raises(ValueError, match="record 1"):
+        mm.data.cache_features(clips(), tmp_path, batch_size=4, strict=True, video=encode)
+    assert max(encode.seen) == 3
+
+
+def test_paths_and_arrays_are_told_apart(tmp_path):
+    for index, value in enumerate((pathlib.Path, lambda name: np.frombuffer(name.encode(), "uint8"), str.encode)):
+        first, second = ([{"id": 0, "video": value(name)}] for name in ("a.mp4", "b.mp4"))
+        mm.data.cache_features(first, tmp_path / str(index), video=Encode())
+        with pytest.raises(ValueError, match="other records"):
+            mm.data.cache_features(second, tmp_path / str(index), video=Encode())
+
+
+def test_sound_stays_that_of_the_file_where_it_has_one(tmp_path):
+    for name, sound in (("loud", "aac"), ("silent", None)):
+        (tmp_path / f"{name}.mp4").write_bytes(make_clip(sound=sound, frames=5))
+    films = [{"id": index, "video": str(tmp_path / f"{name}.mp4")} for index, name in enumerate(("loud", "silent"))]
+    loud, silent = mm.data.cache_features(films, tmp_path / "cache", video=Encode())
+    assert loud["audio"] == films[0]["video"]
+    assert "audio" not in silent
+
+
+def test_half_precision_is_kept_in_full(tmp_path):
+    import ml_dtypes
+
+    cached = mm.data.cache_features(clips(2), tmp_path, video=lambda b: Encode()(b).astype(ml_dtypes.bfloat16))
+    assert cached[1]["video"].dtype == "float32"
 
 
 def test_another_set_or_version_is_an_error(tmp_path):
@@ -114,6 +158,21 @@ def test_a_model_trained_on_features_is_one_on_frames(tmp_path):
     task = mm.training.replace_encoders(light, whole, video=mm.encoders.chain(encoder, head))
     expected = light.predict_records(list(seen))["label"]
     np.testing.assert_allclose(task.predict_records(films)["label"], expected, atol=1e-5)
+
+
+def test_what_is_shared_or_frozen_stays_so():
+    shared, other = mm.encoders.features((6,), 4), mm.encoders.features((5,), 4)
+    shared.get_layer("dense").trainable = False
+    task = mm.models.MultimodalClassifier({"left": shared, "right": shared, "features": other}, classes=2)
+    made = mm.training.replace_encoders(task, features=mm.encoders.features((7,), 4))
+    assert made.encoders["left"] is made.encoders["right"]
+    assert len(made.weights) == len(task.weights)
+    assert [w.trainable for w in made.encoders["left"].weights] == [w.trainable for w in shared.weights]
+    frozen = mm.encoders.features((8,), 5, pooling="avg")
+    frozen.trainable = False
+    made = mm.training.replace_encoders(task, features=mm.encoders.chain(frozen, mm.encoders.features((5,), 4)))
+    trained = sum(weight.trainable for weight in made.encoders["features"].weights)
+    assert trained == len(mm.encoders.features((5,), 4).trainable_weights)
 
 
 def test_only_encoders_that_fit_are_replaced():

@@ -81,6 +81,7 @@ def test_a_film_without_sound_stays_silent(tmp_path):
         (lambda: mm.retrieval.select_frames(np.ones(3), 1), "at least one"),
         (lambda: mm.retrieval.select_frames(np.full((3, 2), np.nan), 1), "finite"),
         (lambda: mm.retrieval.select_frames(np.ones((3, 2)), 1, scores=[1, 2]), "a number for each"),
+        (lambda: mm.retrieval.select_frames(np.ones((2, 2)), 1, scores=[-30, 2]), r"lie in \[0, 1\]"),
         (lambda: mm.retrieval.summarize(np.ones((4, 2)), lambda frames: frames), "frame, height, width, 3"),
         (lambda: mm.retrieval.summarize(np.ones((4, 2, 2, 3)), lambda frames: frames[:2, 0, 0]), "each of 4 frames"),
         (lambda: mm.retrieval.summarize("nothing.mp4", lambda frames: frames), "nothing.mp4"),

@@ -89,6 +89,16 @@ def test_the_line_is_as_long_as_what_is_there(frames, sounds, rates, steps):
     assert (np.abs(array(fused)).sum(axis=-1) > 0).sum(axis=1).tolist() == list(steps)
 
 
+def test_a_picture_that_stands_alone_is_seen_by_all_of_the_sound():
+    layer = _plain(num_heads=2, window=0.5, rates={"video": 4, "audio": 12})
+    _, scores = layer({"video": _masked((1, 4), 4), "audio": _masked((12, 12), 12)}, return_attention_scores=True)
+    heard = array(scores["audio"])  # (batch, head, sound, frame)
+    np.testing.assert_allclose(heard[0, :, :, 0], 1, atol=1e-5)
+    # The frame sees all of the sound; one of four sees what is near.
+    assert (array(scores["video"])[0, :, 0] > 0).all()
+    assert (array(scores["video"])[1, :, 0] == 0).any()
+
+
 def test_a_vector_stands_at_every_step_and_another_series_may_give_the_line():
     layer = _plain(like="audio")
     fused = layer({"video": _series(4), "audio": _series(12), "speaker": np.ones((2, 3), "float32")})
@@ -107,6 +117,10 @@ def test_a_vector_stands_at_every_step_and_another_series_may_give_the_line():
         (lambda: _plain(like="sound")({"video": _series(4), "audio": _series(12)}), "like='sound'"),
         (lambda: _plain()({"video": np.ones((2, 4)), "audio": np.ones((2, 4))}), "without `pooling`"),
         (lambda: _plain(rates={"video": 4})({"video": _series(4), "audio": _series(12)}), r"none for \['audio'\]"),
+        (
+            lambda: mm.layers.TimelineFusion(context=keras.layers.GRU(5))({"video": _series(4), "audio": _series(12)}),
+            "return_sequences=True",
+        ),
         (lambda: _plain(dim=7)({"video": _series(4), "audio": _series(12)}), "multiple of num_heads=4"),
         (lambda: _plain()({"video": _series(4)}, return_weights=True), "no weights to show"),
     ],

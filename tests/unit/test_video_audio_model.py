@@ -92,12 +92,70 @@ def test_frames_of_padding_count_nowhere():
     ]
 
 
+def test_what_stands_behind_the_fusion_sees_no_padding():
+    """A clip of five frames answers the same, however many frames of padding follow."""
+    keras.utils.set_random_seed(0)
+    encoders = {
+        "video": mm.encoders.time_distributed(mm.encoders.vgg(1, 4, image_shape=(8, 8, 3))),
+        "audio": mm.encoders.conv1d_audio(4, (16, 16)),
+    }
+    rng = np.random.default_rng(0)
+    frames, audio = rng.uniform(10, 255, (1, 5, 8, 8, 3)), rng.normal(0, 0.3, (1, 2560))
+    longer = np.concatenate([frames, np.zeros((1, 4, 8, 8, 3))], axis=1), np.pad(audio, [(0, 0), (0, 2560)])
+    for context in ("lstm", "transformer", None):
+        for pooling in ("avg", "attention"):
+            fusion = mm.layers.TimelineFusion(context=context)
+            task = mm.models.VideoAudioModel(encoders, fusion, classes=3, pooling=pooling)
+            short, padded = (array(task({"frames": x, "audio": y})["label"]) for x, y in ((frames, audio), longer))
+            np.testing.assert_allclose(padded, short, atol=1e-5)
+
+
 def test_the_sound_alone_is_told_step_by_step_where_there_is_no_picture():
     task = make(frame_classes=["no", "yes"], optional=("video",))
     (tags, seen) = task.tag(
         [{"audio": floats(1, SOUNDS, 1)[0]}, {"frames": np.ones((STEPS, 2)), "audio": np.ones((24, 1))}]
     )
     assert len(tags) == len(seen) == STEPS
+
+
+@pytest.mark.parametrize(
+    ("head", "labels"),
+    [
+        (mm.layers.NumberHead(), floats(3, STEPS)),
+        (mm.layers.NumberHead(2), floats(3, STEPS, 2)),
+        (mm.layers.ClassHead(3, multi_label=True), (floats(3, STEPS, 3) > 0).astype("float32")),
+    ],
+    ids=["number", "numbers", "labels"],
+)
+def test_frames_may_have_numbers_and_several_labels(head, labels):
+    task = make(frame_classes={"each": head}, optional=("video",))
+    task.compile()
+    x = {"frames": np.abs(floats(3, STEPS, 2)), "audio": np.abs(floats(3, SOUNDS, 1))}
+    found = task.evaluate(x, labels, verbose=0, return_dict=True)
+    assert np.isfinite(list(found.values())).all()
+    if isinstance(head, mm.layers.NumberHead):
+        answers = array(task(x)["each"])
+        assert found["mae"] == pytest.approx(float(np.abs(answers - labels).mean()), rel=1e-4)
+    # The picture may be left out altogether.
+    assert np.isfinite(task.evaluate({"audio": x["audio"]}, labels, verbose=0, return_dict=True)["loss"])
+
+
+def test_a_still_picture_lasts_as_long_as_the_sound_and_no_longer():
+    rates = {"video": 4, "audio": 12}
+    task = make(mm.layers.TimelineFusion(dim=16, rates=rates), frame_classes=2, optional=("video", "audio"))
+    frames, audio = np.zeros((STEPS, 2)), np.ones((SOUNDS, 1))
+    frames[0] = 1
+    audio[6:] = 0
+    # Six sounds at 12 per second are two frames at 4.
+    assert len(task.tag({"frames": frames, "audio": audio})) == 2
+    assert len(task.tag({"audio": audio})) == 2
+    assert len(task.tag({"frames": frames})) == 1
+
+
+def test_a_clip_of_nothing_is_answered_by_the_prior():
+    task = make(optional=("video", "audio"))
+    with pytest.warns(UserWarning, match="none of"):
+        assert task.classify({})["is_prior"]
 
 
 def test_views_are_averaged():
@@ -166,6 +224,7 @@ def test_its_parts_serve_a_captioner(matched):
         (lambda: make(mm.layers.ConcatFusion(), frame_classes=2), "needs a TimelineFusion"),
         (lambda: make(frame_classes=2).classify({"frames": np.ones((8, 2)), "audio": np.ones((24, 1))}), "`classes`"),
         (lambda: make().tag({"frames": np.ones((8, 2)), "audio": np.ones((24, 1))}), "`frame_classes`"),
+        (lambda: mm.models.VideoAudioModel(mm.encoders.features((4,)), frame_classes=2), "`encoders` must be a dict"),
         (lambda: make().classify({"frames": np.ones((8, 2)), "audio": np.ones((24, 1))}, views=2), "a preprocessor"),
     ],
 )
