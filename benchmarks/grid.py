@@ -8,6 +8,8 @@ noise at all levels. The sound of the test clips is clean, or has white noise or
 over the whole clip; `--full` goes through 10, 0, -5 and -10 dB and adds sentences: words by CTC without alignments, on
 the encoder of lips that has learned words.
 
+White noise and babble are of the same making in training and in the test, drawn anew.
+
 The last 160 of the 800 clips of a speaker after a shuffle by seed 0 are the test part. `--select` trains on the first
 540 of the others and reports on the remaining 100: recipes are to be tried by that.
 """
@@ -172,6 +174,8 @@ def sentence_model(stream, task, train, epochs, seed):
 
 def measured(clips, arguments, seed):
     train, test = split(clips, arguments.select)
+    if arguments.test:
+        test = list(mm.data.sets.grid(arguments.test))
     if arguments.smoke:
         train, test = train[:8], test[:4]
     train, test = loaded(train), loaded(test)

@@ -4,10 +4,10 @@ python benchmarks/toy_clips.py --seeds 3 --record
 
 One model answers four questions: about each clip the colour of the things (seen only), the material of the one that is
 heard (heard only), and which of the two is heard (known only to who compares when they bounce with when it sounds);
-about each frame whether something bounces in it, and is heard. Without the last one, which says when there is something
-to compare, the third was not learned from as many clips. Beside it: models of the frames or the sound alone, the same
-model on the sound of other clips, and on sound that comes late by some frames. One fixed schedule; it was chosen on the
-val split of seed 0 while this was built, so worlds here begin at seed 1.
+about each frame whether something bounces in it, and is heard. The last one says when there is something to compare: in
+trials without it the third was not learned in as many epochs. Beside it: models of the frames or the sound alone, the
+same model on the sound of other clips, and on sound that comes late by some frames. One fixed schedule; it was chosen
+on the val split of seed 0 while this was built, so worlds here begin at seed 1.
 """
 
 import time

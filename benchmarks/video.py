@@ -4,12 +4,12 @@ python benchmarks/video.py --torch PYTHON
 
 A small VGG on each of 16 frames of 48x48, convolutions on two seconds of sound, and `mm.layers.TimelineFusion`: each
 looks at the other within half a second, gates at each step, an LSTM from both ends, the mean over time. One step of
-Adam on 16 clips. Its peers compute the same numbers by the same weights, which is checked first:
+Adam on 16 clips. Its peers have the same weights, and must give the same loss before anything is timed:
 
 - `naive`: frames by `keras.layers.TimeDistributed`, and the normalisation of Keras, as one would write it;
 - `torch`: the same model in PyTorch, in a process of its own, by the interpreter that `--torch` gives.
 
-Beside them: an epoch behind a frozen encoder, from frames and from features kept by `mm.data.cache_features`.
+Beside them: the first epoch behind a frozen encoder, which keeps features by `mm.data.cache_features`, and the next.
 """
 
 import json
@@ -164,9 +164,10 @@ def epochs(rng, count):
     task = mm.models.VideoAudioModel({"video": head}, classes=10)
     task.compile()
     with tempfile.TemporaryDirectory() as folder:
-        see(clips[:2])
+        # Tracing is not measured.
+        see(clips[:8])
         warm = np.zeros((BATCH, FRAMES, frozen.output_shape[-1]), "float32")
-        task.train_on_batch({"video_features": warm}, np.zeros(BATCH, int))
+        task.fit({"video_features": warm}, np.zeros(BATCH, int), batch_size=BATCH, verbose=0)
         begun = time.perf_counter()
         cached = mm.data.cache_features(clips, folder, video=see, batch_size=8)
         pre = mm.preprocessing.Preprocessor(video=features, label=mm.preprocessing.Label(10)).adapt(cached)

@@ -7,7 +7,7 @@ from mmkeras import ops
 
 @keras.saving.register_keras_serializable(package="mmkeras")
 class FusedGroupNormalization(keras.layers.GroupNormalization):
-    """`keras.layers.GroupNormalization`, with all its arguments, in a third of the time on TensorFlow on a CPU.
+    """`keras.layers.GroupNormalization`, with all its arguments, in half the time on TensorFlow on a CPU.
 
     Keras reshapes to groups and puts the layer together from moments, which in small encoders of pictures takes more
     time than their convolutions (`benchmarks/layers.py`). The numbers and the weights are the same. Other axes than the
