@@ -251,31 +251,25 @@ def clips():
             rows.append((f"toy clips, {title}", score, beside, found["seeds"], f"`{command}`"))
     if (RESULTS / "grid.json").exists():
         found, command = recorded("grid")
+        # The model of sound alone may have been run by itself.
+        heard, of_sound = recorded("grid_audio") if (RESULTS / "grid_audio.json").exists() else (found, command)
         for kind, title in (("letter", "letters"), ("digit", "digits")):
-            rows.append(
-                (
-                    f"GRID, {title}, lips",
-                    f"{100 * found[f'lips_{kind}_accuracy']:.1f}",
-                    f"clean sound {100 * found[f'audio_clean_{kind}_accuracy']:.1f}, "
-                    f"both {100 * found[f'both_clean_{kind}_accuracy']:.1f}",
-                    found["seeds"],
-                    f"`{command}`",
-                )
-            )
-            for noise in ("white", "babble"):
-                rows.append(
-                    (
-                        f"GRID, {title}, both in {noise} noise at -5 dB",
-                        f"{100 * found[f'both_{noise}_-5_{kind}_accuracy']:.1f}",
-                        f"sound alone {100 * found[f'audio_{noise}_-5_{kind}_accuracy']:.1f}, "
-                        f"lips alone {100 * found[f'lips_{kind}_accuracy']:.1f}",
-                        found["seeds"],
-                        f"`{command}`",
-                    )
-                )
+            lips = f"{100 * found[f'lips_{kind}_accuracy']:.1f}"
+            rows.append((f"GRID, {title}, lips alone", lips, "", found["seeds"], f"`{command}`"))
+            for condition, place in (
+                ("clean", "clean"),
+                ("white_-5", "in white noise at -5 dB"),
+                ("babble_-5", "in babble at -5 dB"),
+            ):
+                alone = f"{100 * heard[f'audio_{condition}_{kind}_accuracy']:.1f}"
+                score = f"{100 * found[f'both_{condition}_{kind}_accuracy']:.1f}"
+                beside = f"sound alone {alone}, lips alone {lips}"
+                rows.append((f"GRID, {title}, both, {place}", score, beside, found["seeds"], f"`{command}`"))
         if "lips_sentence_wer" in found:
             wer = f"{100 * found['lips_sentence_wer']:.1f} wrong"
             rows.append(("GRID, words of whole sentences, lips", wer, "", found["seeds"], f"`{command}`"))
+        if of_sound != command:
+            rows.append(("GRID, sound alone", "above", "", heard["seeds"], f"`{of_sound}`"))
     if not rows:
         return "Not recorded yet."
     return table(("set", "%", "beside it", "seeds", "made by"), rows)

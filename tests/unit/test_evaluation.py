@@ -285,6 +285,7 @@ class TestRobustness:
         task.fit(pre.dataset(self.RECORDS, 8), epochs=epochs, verbose=0)
         return task
 
+    @pytest.mark.slow
     def test_words_that_go_missing(self):
         keras.utils.set_random_seed(0)
         both = self.task("text", "question")

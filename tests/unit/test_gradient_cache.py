@@ -333,6 +333,7 @@ print("difference", cases.difference(found, expected))
 """
 
 
+@pytest.mark.slow
 def test_two_devices():
     (found,) = (line.split()[1] for line in lines_of(PROGRAM) if line.startswith("difference"))
     assert float(found) <= 1e-5

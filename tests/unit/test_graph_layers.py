@@ -158,6 +158,7 @@ def test_bad_arguments(make, message):
         make()
 
 
+@pytest.mark.slow
 def test_a_scene_graph_is_read_by_its_edges():
     """Which shape is coloured: without edges a reader of the toy world's nodes is well below what edges tell."""
     world = mm.data.toy.ToyWorld(2400)

@@ -212,7 +212,10 @@ class TestMissing:
         expected = task.objective(task(x)["image"], array(task(x)["text"])[rest], np.arange(6), rest)
         assert loss_of(task, x) == pytest.approx(float(expected), rel=1e-5)
 
-    @pytest.mark.parametrize("rows", [[0], [0, 0, 0, 0]], ids=["one", "equal"])
+    @pytest.mark.parametrize(
+        "rows",
+        [pytest.param([0], id="one"), pytest.param([0, 0, 0, 0], id="equal", marks=pytest.mark.slow)],
+    )
     @pytest.mark.parametrize(
         "objective",
         [mm.losses.InfoNCE, mm.losses.SigmoidContrastive, mm.losses.Triplet, mm.losses.MarginContrastive],
@@ -324,6 +327,7 @@ class TestMatcher:
         nearest = task.score(pictures, texts, modalities=("image", "text"))
         assert (np.where(np.isfinite(again), nearest, 2).min(axis=1) >= np.sort(nearest, axis=1)[:, 3]).all()
 
+    @pytest.mark.slow
     def test_grouped_captions_teach_it_too(self):
         task = joint(matcher=mm.layers.CoAttention(2))
         x = {"image": PIXELS, "token_ids": WORDS}

@@ -351,6 +351,7 @@ class TestMeasured:
 
 
 class TestOtherSentences:
+    @pytest.mark.slow
     def test_translation_with_a_picture(self):
         """The word for 'light' depends on the picture: a lamp, or not heavy."""
         keras.utils.set_random_seed(0)

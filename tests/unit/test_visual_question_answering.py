@@ -163,6 +163,7 @@ def test_bad_arguments(encoders, answers, message):
         mm.models.VisualQuestionAnswering(encoders, answers=answers)
 
 
+@pytest.mark.slow
 def test_answers_of_several_people(tmp_path):
     """By share: three of ten make an answer right; what is in no list counts nowhere."""
     people = [["red"] * 7 + ["pink"] * 3, ["red"] * 9 + ["a rose"], ["blue"] * 2 + ["red"] * 8]
