@@ -28,7 +28,8 @@ def chain(first, *others, name=None):
     (None, 1, 4)
     """
     sources = [keras.Input(x.shape[1:], dtype=x.dtype, name=x.name) for x in first.inputs]
-    x = first(sources if len(sources) > 1 else sources[0])
+    sources = sources if len(sources) > 1 else sources[0]
+    x = first(sources)
     for encoder in others:
         if len(encoder.inputs) != 1 or encoder.inputs[0].name != "features":
             raise ValueError(
@@ -38,7 +39,7 @@ def chain(first, *others, name=None):
         x = encoder(_ZeroPadding()(x))
     if len(x.shape) == 2:
         return keras.Model(sources, x, name=name)
-    return finish(sources if len(sources) > 1 else sources[0], x, name=name)
+    return finish(sources, x, name=name)
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")

@@ -21,7 +21,7 @@ class FusedGroupNormalization(keras.layers.GroupNormalization):
     Example:
 
     >>> y = FusedGroupNormalization(1, epsilon=1e-6)(ops.array([[[1.0, 2.0], [3.0, 2.0]]]))
-    >>> np.round(np.asarray(y), 2).tolist()
+    >>> np.round(np.asarray(y).astype(float), 2).tolist()
     [[[-1.41, 0.0], [1.41, 0.0]]]
     """
 

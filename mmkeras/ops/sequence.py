@@ -115,7 +115,7 @@ def sine_waves(places, dim):
 
     Example:
 
-    >>> np.asarray(sine_waves(ops.array([0.0, 1.0]), 2)).round(2).tolist()
+    >>> np.asarray(sine_waves(ops.array([0.0, 1.0]), 2)).astype(float).round(2).tolist()
     [[0.0, 1.0], [0.84, 0.54]]
     """
     rates = np.exp(-math.log(10000.0) * 2 * (np.arange(dim) // 2) / dim).astype("float32")

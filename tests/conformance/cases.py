@@ -304,6 +304,7 @@ LAYERS = {
             num_heads=2,
             window=0.5,
             rates={"video": 2.0, "audio": 5.0},
+            like="video",
             context=keras.layers.GRU(5, return_sequences=True),
             dropout_rate=0.1,
         ),
@@ -528,6 +529,12 @@ ENCODERS = {
     "time_distributed": EncoderCase(
         lambda **o: E.time_distributed(_still(), lstm_units=4, bidirectional=True, dropout_rate=0.1, **o),
         frames(), (BATCH, 4, 8), 3 + 6, padded=True,
+    ),
+    "chain": EncoderCase(
+        lambda pooling=None, **o: E.chain(
+            E.time_distributed(_still()), E.features((None, 8), 6, pooling=pooling), **o
+        ),
+        frames(), (BATCH, 4, 6), 3 + 2 + 2, padded=True,
     ),
     "time_distributed/tokens": EncoderCase(
         lambda **o: E.time_distributed(E.vgg(1, 8, convolutions=1, image_shape=(8, 8, 3)), 4, rematerialize=True, **o),
