@@ -78,18 +78,14 @@ def cache_features(
         )
     store = _Store(pathlib.Path(folder), records, sorted(functions), version)
     problems = Problems(f"cache_features({os.fspath(folder)!r})", strict)
-    while store.done < len(records):
-        rows = range(store.done, min(store.done + batch_size, len(records)))
+    # Those that failed in a run before may have been mended.
+    todo = [range(row, row + 1) for row in store.failed]
+    todo += [range(row, min(row + batch_size, len(records))) for row in range(store.done, len(records), batch_size)]
+    for rows in todo:
         arrays, failed = _computed(records, rows, functions)
         for row, reason in failed.items():
             problems.add(f"{records.name}, record {row}", reason)
         store.write(rows, arrays, failed)
-    # Those that failed in a run before may have been mended.
-    for row in [row for row in store.failed if not any(f"record {row}" in problem.where for problem in problems)]:
-        arrays, failed = _computed(records, range(row, row + 1), functions)
-        store.write(range(row, row + 1), arrays, failed)
-        for reason in failed.values():
-            problems.add(f"{records.name}, record {row}", reason)
     kept = [row for row in range(len(records)) if row not in store.failed]
     if not kept:
         raise ValueError(f"None of the records can be read: {problems[0]}. Received: {records!r}")

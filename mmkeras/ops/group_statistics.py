@@ -1,5 +1,7 @@
 """Normalisation by the statistics of groups of channels, with a gradient written out."""
 
+import math
+
 import keras
 from keras import ops
 
@@ -32,24 +34,10 @@ def normalize_groups(x, scale, offset, groups, epsilon=1e-3):
     channels = x.shape[-1]
     wide = keras.backend.result_type(dtype, "float32")
     # (batch, position, channels)
-    x = ops.reshape(ops.cast(x, wide), (-1, *_positions(shape), channels))
+    x = ops.reshape(ops.cast(x, wide), (-1, math.prod(shape[1:-1]), channels))
     scale, offset = ops.cast(scale, wide), ops.cast(offset, wide)
     normalize = _with_gradient if keras.backend.backend() == "tensorflow" else _forward
     return ops.cast(ops.reshape(normalize(x, scale, offset, groups, epsilon)[0], shape), dtype)
-
-
-def _positions(shape):
-    """Number of positions, as one axis."""
-    sizes = shape[1:-1]
-    if all(isinstance(size, int) for size in sizes):
-        count = 1
-        for size in sizes:
-            count *= size
-        return (count,)
-    count = sizes[0]
-    for size in sizes[1:]:
-        count = count * size
-    return (count,)
 
 
 def _forward(x, scale, offset, groups, epsilon):

@@ -24,6 +24,18 @@ class Encode:
         return np.array([[record["id"], 2.0 * record["id"]] for record in batch], "float32")
 
 
+def _until(last, bad):
+    """An encoder that is cut off where it is asked for a record."""
+    encode = Encode(bad)
+
+    def see(batch):
+        if any(record["id"] >= last for record in batch):
+            raise RuntimeError("cut off")
+        return encode(batch)
+
+    return see
+
+
 def clips(count=10):
     return [{"video": f"clip{index}.mp4", "id": index, "label": index % 2} for index in range(count)]
 
@@ -78,6 +90,13 @@ def test_what_was_mended_is_computed_on_the_next_call(tmp_path):
     cached = mm.data.cache_features(clips(), tmp_path, batch_size=4, video=encode)
     assert encode.seen == [2]
     np.testing.assert_array_equal([record["video"][0] for record in cached], np.arange(10))
+    # One is tried again though another with its number in it fails beside it.
+    folder = tmp_path / "later"
+    with pytest.raises(RuntimeError, match="cut off"):
+        mm.data.cache_features(clips(14), folder, batch_size=4, video=_until(8, bad=[1]))
+    with pytest.warns(UserWarning, match="skipped 1 of 14: records, record 12"):
+        cached = mm.data.cache_features(clips(14), folder, batch_size=4, video=Encode(bad=[12]))
+    assert [record["id"] for record in cached] == [index for index in range(14) if index != 12]
     # Nor does a function that was wrong spoil the folder.
     with pytest.raises(ValueError, match="None of the records"):
         mm.data.cache_features(clips(), tmp_path / "wrong", video=Encode(bad=range(10)))

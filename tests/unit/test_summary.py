@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import mmkeras as mm
+from mmkeras.data.media.image import load_image
 from tests.unit.media_files import FRAME_RATE, make_clip
 
 
@@ -56,8 +57,8 @@ def test_a_file_becomes_a_sheet_and_a_film(film, tmp_path):
     assert (np.diff(summary.times) > 0).all()
     assert 0 < summary.coverage <= 1
     summary.write_sheet(tmp_path / "sheet.png", columns=2, width=120)
-    sheet = mm.preprocessing.Image((64, 64)).read(str(tmp_path / "sheet.png"))
-    assert sheet is not None
+    # Two columns of 120 pixels, two rows of frames three quarters as high, each with its time above.
+    assert load_image(tmp_path / "sheet.png").shape == (2 * (90 + 24), 2 * 120, 3)
     summary.write_film(tmp_path / "short.mp4", seconds=0.9)
     short = mm.data.read_clip(str(tmp_path / "short.mp4"))
     assert mm.data.clip_info(str(tmp_path / "short.mp4")).seconds == pytest.approx(0.9, abs=0.25)
