@@ -4,10 +4,11 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && { echo $$p; break; }; done)
 VENV := .venv
 JAX_VENV := .venv-jax
+SERVING_VENV := .venv-serving
 BIN := $(VENV)/bin
 TEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: help demo test test-all test-jax lint coverage wheel bench-layers bench-toy bench-pipeline bench-retrieval bench-spoken-digits bench-flickr8k-retrieval bench-micro-batches bench-easy-vqa bench-mosi bench-avdigits bench-fsdd bench-esc10 bench-eeg bench-toy-captions bench-flickr8k-caption bench-translate bench-generate bench-toy-clips bench-grid bench-video bench-gpu tables clean
+.PHONY: help demo test test-all test-jax test-serving lint coverage wheel bench-layers bench-toy bench-pipeline bench-retrieval bench-spoken-digits bench-flickr8k-retrieval bench-micro-batches bench-easy-vqa bench-mosi bench-avdigits bench-fsdd bench-esc10 bench-eeg bench-toy-captions bench-flickr8k-caption bench-translate bench-generate bench-toy-clips bench-grid bench-video bench-gpu tables clean
 
 help:  ## Say what there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -24,6 +25,9 @@ test-all: $(VENV)/ready  ## Run the tests and their exhaustive tier
 test-jax: $(JAX_VENV)/ready  ## Run the tests on the JAX backend with TensorFlow blocked
 	KERAS_BACKEND=jax JAX_COMPILATION_CACHE_DIR=$(JAX_VENV)/cache JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 \
 	JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1 $(JAX_VENV)/bin/python -m pytest -n 2 --dist worksteal -p no:cacheprovider
+
+test-serving: $(VENV)/ready $(SERVING_VENV)/ready  ## Ask a real model server and compare: make test-serving MODEL=saved_models/captioner/1
+	TF_CPP_MIN_LOG_LEVEL=3 CUDA_VISIBLE_DEVICES=-1 $(BIN)/python -m tests.serving.ask_kserve --server $(SERVING_VENV)/bin/python $(MODEL)
 
 lint: $(VENV)/ready  ## Check style and format
 	$(BIN)/ruff check .
@@ -106,7 +110,7 @@ bench-gpu: $(JAX_VENV)/ready  ## Time model.fit on an accelerator, JAX backend
 	KERAS_BACKEND=jax $(JAX_VENV)/bin/python benchmarks/gpu.py --record
 
 clean:  ## Remove what was built
-	rm -rf $(VENV) $(JAX_VENV) build dist .pytest_cache .ruff_cache .coverage*
+	rm -rf $(VENV) $(JAX_VENV) $(SERVING_VENV) build dist .pytest_cache .ruff_cache .coverage*
 
 $(VENV)/ready: setup.cfg constraints.txt
 	@test -n "$(PYTHON)" || { echo "mmkeras needs Python 3.11 or 3.12 on the PATH (or make PYTHON=...)"; exit 1; }
@@ -120,4 +124,10 @@ $(JAX_VENV)/ready: setup.cfg constraints.txt
 	$(PYTHON) -m venv $(JAX_VENV)
 	$(JAX_VENV)/bin/python -m pip install --quiet --upgrade --constraint constraints.txt pip
 	$(JAX_VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+$(SERVING_VENV)/ready: tests/serving/requirements.txt
+	@test -n "$(PYTHON)" || { echo "mmkeras needs Python 3.11 or 3.12 on the PATH (or make PYTHON=...)"; exit 1; }
+	$(PYTHON) -m venv $(SERVING_VENV)
+	$(SERVING_VENV)/bin/python -m pip install --quiet --requirement $<
 	@touch $@

@@ -109,6 +109,9 @@ class ClassHead(Head):
             answers.append({**answer, "probabilities": by_class})
         return answers
 
+    def reply(self):
+        return {"kind": "classes" if self.multi_label else "class", "names": [str(name) for name in self.names]}
+
     def _are_shares(self, labels):
         """Whether labels are ones and zeros already, for a loss of the user's own."""
         float_like = keras.backend.is_float_dtype(keras.backend.standardize_dtype(labels.dtype))

@@ -52,5 +52,9 @@ class Head(keras.layers.Layer):
         """Turn outputs (batch, ...) into a list of plain Python answers."""
         return outputs.tolist()
 
+    def reply(self):
+        """Say how outputs are put in words where a task is served, as plain data (see `mm.models.Endpoint`)."""
+        return {"kind": "numbers"}
+
     def compute_mask(self, x, previous_mask=None):
         return previous_mask

@@ -2,6 +2,7 @@
 
 from mmkeras.models.autoencoder_embedding import AutoencoderEmbedding
 from mmkeras.models.embedding_task import EmbeddingTask
+from mmkeras.models.endpoint import Endpoint
 from mmkeras.models.fusion_task import FusionTask
 from mmkeras.models.image_captioner import ImageCaptioner
 from mmkeras.models.joint_embedding import JointEmbedding
@@ -21,6 +22,7 @@ from mmkeras.models.visual_question_answering import VisualQuestionAnswering
 __all__ = [
     "AutoencoderEmbedding",
     "EmbeddingTask",
+    "Endpoint",
     "FusionTask",
     "ImageCaptioner",
     "JointEmbedding",

@@ -9,6 +9,7 @@ from keras import ops
 
 from mmkeras.keys import PRESENT, presence_key
 from mmkeras.metrics import RecallAtK
+from mmkeras.models.endpoint import Endpoint
 from mmkeras.models.groups import repeat_rows
 from mmkeras.models.joint_rows import Recalls, Rows
 from mmkeras.models.records import is_one
@@ -170,6 +171,12 @@ class EmbeddingTask(Task):
             tower = keras.Model(inputs, {name: self.output[name] for name in names}, name=f"{modality}_tower")
             self._towers.models[modality, names] = tower
         return self._towers.models[modality, names]
+
+    def endpoints(self):
+        return {
+            f"embed_{modality}": Endpoint(self.tower(modality, (modality,)), (modality,), {})
+            for modality in self.encoders
+        }
 
     def rows(self, x, y, y_pred, modality, sample_weight=None, *, first_of_group=False):
         """The rows of one modality in a batch: embeddings, groups and which of them count.

@@ -5,6 +5,7 @@ import numpy as np
 
 from mmkeras.layers import GatedFusion, MatchRows, NumberHead, OrPrior, StepwiseFusion, pooling_layer
 from mmkeras.models.branches import check_encoders, check_fusion, encode_modalities
+from mmkeras.models.endpoint import Endpoint
 from mmkeras.models.groups import spread_product, where_known
 from mmkeras.models.records import flag_empty
 from mmkeras.models.task import Task
@@ -37,6 +38,8 @@ class FusionTask(Task):
         at_tokens: names of heads that read each token of such a fusion.
     """
 
+    # Name of what it does with raw records, and of the endpoint where it is served.
+    _verb = "answer"
     # Whether -1 and NaN stand for labels that are not known.
     _labels_may_miss = False
     # Where a weight of 0 stands for padding, it is "mean_with_sample_weight".
@@ -202,6 +205,10 @@ class FusionTask(Task):
             counted = keras.ops.cast(known, "float32")
             counted = counted if weight is None else spread_product(counted, weight)
             prior.learn(head.as_outputs(where_known(labels, known)), counted)
+
+    def endpoints(self):
+        replies = {name: head.reply() for name, head in self._heads.items()}
+        return {self._verb: Endpoint(self, tuple(self.encoders), replies)}
 
     def heads_loss(self, x, y, y_pred, sample_weight=None):
         """Sum of the heads' own losses, apart from what training tracks and weighs.

@@ -8,6 +8,7 @@ from mmkeras.layers import ProjectionHead, UnitLength, ZeroAbsent
 from mmkeras.losses import Adversarial, InfoNCE, PairLoss
 from mmkeras.models.branches import check_encoders, check_fusion, encode_modalities
 from mmkeras.models.embedding_task import EmbeddingTask, without_single_sides
+from mmkeras.models.endpoint import Endpoint
 from mmkeras.models.joint_rows import Rows, check_pairs
 from mmkeras.models.matching import match_pairs, matching_loss, matching_model
 from mmkeras.ops import gather_rows, num_replicas, replica_index
@@ -145,6 +146,14 @@ class JointEmbedding(EmbeddingTask):
             loss += ops.sum(extra)
         # Every replica has computed the loss over the rows of all, and their gradients are added up.
         return loss / num_replicas()
+
+    def endpoints(self):
+        found = super().endpoints()
+        if self._matching is not None:
+            matched = self._matching([self.output[tensor.name] for tensor in self._matching.inputs])
+            model = keras.Model(self.inputs, matched, name="match")
+            found["match"] = Endpoint(model, tuple(self.encoders), {})
+        return found
 
     def match(self, first, second, *, modalities=None, batch_size=32):
         """Say for raw records of two modalities, each with each, how probably they match; needs a `matcher`.

@@ -49,6 +49,8 @@ class MultimodalClassifier(FusionTask):
     (4, 2)
     """
 
+    _verb = "classify"
+
     def __init__(
         self,
         encoders,

@@ -39,6 +39,8 @@ class MultimodalRegressor(FusionTask):
     (5,)
     """
 
+    _verb = "estimate"
+
     def __init__(
         self,
         encoders,

@@ -9,6 +9,7 @@ from mmkeras.layers import AttentionFusion, MatchRows, OwnWords
 from mmkeras.losses import WordCrossEntropy
 from mmkeras.metrics import Perplexity
 from mmkeras.models.branches import check_encoders, check_fusion, encode_modalities
+from mmkeras.models.endpoint import Endpoint
 from mmkeras.models.records import as_record, flag_empty, is_one
 from mmkeras.models.sentence_parts import Sentence, check_sizes, make_decoder, part_of, placed
 from mmkeras.models.task import Task
@@ -156,6 +157,26 @@ class SentenceTask(Task):
             sources += [prefix_ids] if noise is None else [prefix_ids, noise]
             self._models.by_options[known] = keras.Model(sources, outputs, name="decoding")
         return self._models.by_options[known]
+
+    def endpoints(self, num_beams=3, **options):
+        """What the task can be asked where it is served: `generate`, greedily, and `beam`.
+
+        Args:
+            num_beams: how many beginnings the latter keeps, and how many sentences it gives.
+            **options: `max_length` and whatever else `mm.generation.Decode` takes.
+        """
+        options = {**options, "max_length": self._max_length(options.get("max_length"))}
+        part = part_of(self.preprocessor, self.sentence)
+        reply = {"kind": "sentence", "name": self.sentence, "part": self.sentence}
+        return {
+            name: Endpoint(
+                self.decoding(strategy, **options),
+                tuple(self.encoders),
+                {} if part is None else {"token_ids": reply},
+                ("prefix_ids",),
+            )
+            for name, strategy in (("generate", Greedy()), ("beam", Beam(num_beams, num_return=num_beams)))
+        }
 
     def generate(
         self,

@@ -61,6 +61,7 @@ class SequenceTagger(FusionTask):
         Poria et al. 2017, Context-Dependent Sentiment Analysis in User-Generated Videos.
     """
 
+    _verb = "tag"
     _reduction = "mean_with_sample_weight"
 
     def __init__(

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from mmkeras.keys import PRESENT, prepared_key, presence_key
+from mmkeras.models.configs import deserialized
 from mmkeras.models.groups import constant_rows, fold, repeat_rows, spread_product, unfold
 from mmkeras.models.learning import let_learn, revive_lora, what_learns
 from mmkeras.preprocessing.preprocessor import Preprocessor
@@ -202,6 +203,10 @@ class Task(keras.Model):
             name: np.concatenate([keras.ops.convert_to_numpy(batch[name]) for batch in batches]) for name in batches[0]
         }
 
+    def endpoints(self):
+        """Return what the task can be asked where it is served, beyond `predict`: `mm.models.Endpoint`s by name."""
+        return {}
+
     def notes_on(self, x):
         """Say what a user should know of the answers to a batch of raw records, as arrays with one row per record."""
         return {}
@@ -250,7 +255,7 @@ class Task(keras.Model):
             for modality, value in config.pop("encoders").items():
                 same = isinstance(value, str)
                 encoders[modality] = encoders[value] if same else keras.saving.deserialize_keras_object(value)
-            task = cls(encoders, **{key: _deserialized(value) for key, value in config.items()})
+            task = cls(encoders, **{key: deserialized(value) for key, value in config.items()})
         finally:
             keras.config.set_dtype_policy(policy)
         if learning is not None:
@@ -386,13 +391,3 @@ class Task(keras.Model):
                 f"Received: shape {shape}"
             )
         return np.stack(filled).astype(tensor.dtype)
-
-
-def _deserialized(value):
-    if isinstance(value, dict) and "class_name" in value:
-        return keras.saving.deserialize_keras_object(value)
-    if isinstance(value, dict):
-        return {key: _deserialized(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_deserialized(item) for item in value]
-    return value

@@ -6,6 +6,7 @@ from mmkeras.generation import CTCGreedy, ctc_beam
 from mmkeras.keys import prepared_key
 from mmkeras.layers import CTCHead, TimelineFusion
 from mmkeras.models.branches import check_encoders, check_fusion, encode_modalities
+from mmkeras.models.endpoint import Endpoint
 from mmkeras.models.records import as_record, flag_empty, is_one
 from mmkeras.models.sentence_parts import part_of
 from mmkeras.models.task import Task
@@ -128,6 +129,11 @@ class Transcriber(Task):
             model = keras.Model(self.inputs, self._greedy(self.output[_SENTENCE]), name="decoding")
             self._decoding = (lambda: model,)
         return self._decoding[0]()
+
+    def endpoints(self):
+        reply = {"kind": "sentence", "name": _SENTENCE, "part": _SENTENCE}
+        replies = {} if part_of(self.preprocessor, _SENTENCE) is None else {"token_ids": reply}
+        return {"transcribe": Endpoint(self.decoding(), tuple(self.encoders), replies)}
 
     def transcribe(self, records, num_beams=1, *, num_return=1, batch_size=32):
         """Write down what is said in each record.

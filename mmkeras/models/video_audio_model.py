@@ -9,6 +9,7 @@ from mmkeras import ops
 from mmkeras.keys import presence_key
 from mmkeras.layers import ClassHead, Head, TimelineFusion
 from mmkeras.models.branches import check_encoders
+from mmkeras.models.endpoint import Endpoint
 from mmkeras.models.multi_task import MultiTask
 from mmkeras.models.sequence_tagger import keeps_steps
 from mmkeras.preprocessing.preprocessor import Preprocessor
@@ -187,6 +188,17 @@ class VideoAudioModel(MultiTask):
         finally:
             self._preprocessor = usual
         return {name: np.mean([output[name] for output in outputs], axis=0) for name in outputs[0]}
+
+    def endpoints(self):
+        found = {}
+        for verb, names in (("classify", self._clip_heads), ("tag", self._frame_heads)):
+            if names:
+                outputs = {name: self.output[name] for name in names}
+                if verb == "tag":
+                    outputs["there"] = _StepsThere(name="steps_there")(self._fused)
+                replies = {name: self.head(name).reply() for name in names}
+                found[verb] = Endpoint(keras.Model(self.inputs, outputs, name=verb), tuple(self.encoders), replies)
+        return found
 
     def get_config(self):
         config = super().get_config()

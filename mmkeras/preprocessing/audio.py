@@ -2,13 +2,13 @@
 
 import os
 
-import keras
 import numpy as np
 
 from mmkeras.data.media.audio import check_samples, load_audio, plain_wav, wav_bytes
 from mmkeras.preprocessing.part import Part, require_tensorflow
 from mmkeras.preprocessing.resampling import resample, resample_graph
 from mmkeras.preprocessing.spectrogram import log_mel, log_mel_graph
+from mmkeras.registration import registered
 
 OUTPUTS = ("waveform", "log_mel")
 # An array (sample, channel) of more channels has its axes the other way round.
@@ -16,7 +16,7 @@ _MAX_CHANNELS = 32
 _MIN_RATE = 500
 
 
-@keras.saving.register_keras_serializable(package="mmkeras")
+@registered
 class Audio(Part):
     """Turn a sound into one channel of samples in -1..1, or into its log-mel spectrogram.
 

@@ -1,7 +1,5 @@
 """Augmentation in the pipeline: which transformation runs on which tensor of a batch, with which seed."""
 
-import keras
-
 from mmkeras.preprocessing.augmentation import Augmentation
 
 
@@ -16,6 +14,7 @@ def augmenter(preprocessor, augment):
     Returns:
         Function that makes a dataset of augmented batches from one of batches and seeds, int64 (2,).
     """
+    import keras
     import tensorflow as tf
 
     steps = []

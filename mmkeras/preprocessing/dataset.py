@@ -6,7 +6,6 @@ from mmkeras.data.pipeline import Loading, Order, Wire, balancing_weights, recor
 from mmkeras.data.problems import Problems
 from mmkeras.keys import presence_key
 from mmkeras.preprocessing.augmented import augmenter
-from mmkeras.preprocessing.batches import Batches
 from mmkeras.preprocessing.caching import CacheNote
 from mmkeras.preprocessing.features import Features
 from mmkeras.preprocessing.label import Label
@@ -54,6 +53,9 @@ def make_dataset(preprocessor, records, batch_size, *, shuffle, seed, cache, aug
     if not with_tensorflow:
         if augment or cache or loading.bucket_by:
             raise ImportError("`augment`, `cache` and `bucket_by` need TensorFlow: install it")
+        # Made of Keras, without which single records can be prepared all the same.
+        from mmkeras.preprocessing.batches import Batches
+
         return Batches(preprocessor, read, order, batch_size, loading)
     plan = _Plan(preprocessor, read, order, batch_size, shuffle, seed, loading)
     return plan.dataset(cache, augment)

@@ -1,8 +1,11 @@
-"""Pictures decoded and resized inside a TensorFlow graph: the same operations in training and behind a server."""
+"""Pictures decoded by Pillow and in a TensorFlow graph: alike in training, behind a server and without TensorFlow."""
 
+import re
+
+import numpy as np
+
+from mmkeras.data.media.image import image_levels, opened_image
 from mmkeras.preprocessing.part import require_tensorflow
-
-FITS = ("stretch", "crop", "pad")
 
 # Where an EXIF block lies and how long its first directory may be; thumbnails and maker notes follow behind.
 _EXIF_BYTES = 8192
@@ -11,22 +14,42 @@ _ORIENTATION = (
     r"\C*?Exif\x00\x00(?:II\x2a\x00\C*?\x12\x01\x03\x00\x01\x00\x00\x00(\C)"
     r"|MM\x00\x2a\C*?\x01\x12\x00\x03\x00\x00\x00\x01\x00(\C))\C*"
 )
+# Orientations from 5 on lie on their side. Once they stand, these are upside down and those mirrored.
+_UPSIDE_DOWN, _MIRRORED = (3, 4, 7, 8), (2, 3, 6, 7)
 
 
-def decode_image(data, size=None):
-    """Decode the bytes of one JPEG, PNG, GIF or BMP into uint8 (height, width, 3), upright by its EXIF tag.
+def decode_image(data: bytes, size: tuple[int, int] | None = None) -> np.ndarray:
+    """Decode the bytes of one JPEG, PNG, GIF or BMP into uint8 (height, width, 3), a JPEG upright by its EXIF tag.
 
     A JPEG far larger than `size` is decoded at a half, quarter or eighth, which its format makes cheap. Of an
     animation the first frame counts.
 
     Args:
-        data: scalar string tensor.
+        data: the bytes of a file.
         size: (height, width) below which the picture must not be decoded, or None for its full size.
     """
+    orientation = _orientation(data)
+    with opened_image(data) as image:
+        if size is not None:
+            height, width = size[::-1] if orientation >= 5 else size
+            # Pillow takes the same of the four sizes as the graph does, and leaves other formats alone.
+            image.draft(None, (width, height))
+        if image.format == "GIF":
+            # The graph gives the first frame without the canvas around it, and black where it is transparent.
+            coloured = np.asarray(image.crop(image.tile[0][1]).convert("RGBA"))
+            return coloured[..., :3] * (coloured[..., 3:] > 0)
+        levels = image_levels(image)
+    levels = levels.transpose(1, 0, 2) if orientation >= 5 else levels
+    levels = levels[::-1] if orientation in _UPSIDE_DOWN else levels
+    return levels[:, ::-1] if orientation in _MIRRORED else levels
+
+
+def decode_image_graph(data, size=None):
+    """What `decode_image` does, on a scalar string tensor."""
     tf = require_tensorflow("Decoding pictures")
 
     def turned_jpeg():
-        orientation = _orientation(data)
+        orientation = _orientation_graph(data)
         turned_size = None if size is None else tf.where(orientation >= 5, size[::-1], size)
         return _upright(_decode_jpeg(data, turned_size), orientation)
 
@@ -43,68 +66,30 @@ def decode_image(data, size=None):
     return tf.ensure_shape(image, (None, None, 3))
 
 
-def resize_image(image, size, fit):
-    """Bring one picture (height, width, 3) to `size`, uint8.
-
-    Args:
-        image: uint8 or float tensor in 0..255.
-        size: (height, width).
-        fit: `"stretch"` changes the aspect ratio, `"crop"` keeps it and cuts what stands out on either side, `"pad"`
-            keeps it and fills with black.
-    """
-    tf = require_tensorflow("Resizing pictures")
-    height, width = size
-    if fit == "crop":
-        image = _centre_box(image, size)
-    given = tf.shape(image)[:2]
-    target = tf.constant(size)
-    if fit == "pad":
-        scale = tf.reduce_min(tf.cast(target, "float32") / tf.cast(given, "float32"))
-        target = tf.clip_by_value(tf.cast(tf.round(tf.cast(given, "float32") * scale), "int32"), 1, target)
-
-    # The operations behind `tf.image.resize`, without its dozens of checks: they would cost as much as the work.
-    def interpolated():
-        batch = image[tf.newaxis]
-        # Bilinear weights reach two pixels: beyond a half they would skip some, and alias.
-        return tf.cond(
-            tf.reduce_any(given > 2 * target),
-            lambda: tf.raw_ops.ScaleAndTranslate(
-                images=batch,
-                size=target,
-                scale=tf.cast(target, "float32") / tf.cast(given, "float32"),
-                translation=(0.0, 0.0),
-                kernel_type="triangle",
-                antialias=True,
-            ),
-            lambda: tf.raw_ops.ResizeBilinear(images=batch, size=target, half_pixel_centers=True),
-        )[0]
-
-    def levels(x):
-        # Whole levels, half rounded up; interpolation cannot leave 0..255.
-        return x if x.dtype == tf.uint8 else tf.cast(x + 0.5, "uint8")
-
-    if image.dtype != tf.uint8:
-        image = tf.clip_by_value(image, 0.0, 255.0)
-    image = tf.cond(tf.reduce_all(given == target), lambda: levels(image), lambda: levels(interpolated()))
-    if fit == "pad":
-        top, left = (height - target[0]) // 2, (width - target[1]) // 2
-        image = tf.image.pad_to_bounding_box(image, top, left, height, width)
-    return tf.ensure_shape(image, (height, width, 3))
-
-
 def _decode_jpeg(data, size):
     tf = require_tensorflow("Decoding pictures")
     if size is None:
-        return tf.io.decode_jpeg(data, channels=3)
+        return tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
     fits = tf.reduce_min(tf.image.extract_jpeg_shape(data)[:2] // size)
     # Branch 0 decodes in full, 1 at a half, 2 at a quarter, 3 at an eighth.
     level = tf.cast(fits >= 2, "int32") + tf.cast(fits >= 4, "int32") + tf.cast(fits >= 8, "int32")
-    ratios = [lambda r=r: tf.io.decode_jpeg(data, channels=3, ratio=r) for r in (1, 2, 4, 8)]
+    ratios = [
+        lambda r=r: tf.io.decode_jpeg(data, channels=3, ratio=r, dct_method="INTEGER_ACCURATE") for r in (1, 2, 4, 8)
+    ]
     return tf.switch_case(level, ratios)
 
 
 def _orientation(data):
-    """The EXIF orientation 1..8 of a JPEG, 1 where it has none."""
+    """The EXIF orientation 1..8 of a JPEG, 1 where it has none and for all other files."""
+    if data[:2] != b"\xff\xd8" or b"Exif" not in (data[6:10], data[24:28]):
+        return 1
+    found = re.match(_ORIENTATION.replace(r"\C", ".").encode(), data[:_EXIF_BYTES], re.DOTALL)
+    value = ord(found[1] or found[2]) if found else 1
+    return value if 1 <= value <= 8 else 1
+
+
+def _orientation_graph(data):
+    """The EXIF orientation of what is known to be a JPEG."""
     tf = require_tensorflow("Decoding pictures")
     head = tf.strings.substr(data, 0, _EXIF_BYTES)
     value = tf.strings.regex_replace(head, _ORIENTATION, r"\1\2")
@@ -116,18 +101,6 @@ def _orientation(data):
 
 def _upright(image, orientation):
     tf = require_tensorflow("Decoding pictures")
-    # Orientations 5 to 8 lie on their side; then upside down and mirrored, by orientation.
     image = tf.transpose(image, tf.where(orientation >= 5, [1, 0, 2], [0, 1, 2]))
-    flips = [[o in (3, 4, 7, 8), o in (2, 3, 6, 7)] for o in range(9)]
+    flips = [[o in _UPSIDE_DOWN, o in _MIRRORED] for o in range(9)]
     return tf.reverse(image, tf.boolean_mask([0, 1], tf.gather(flips, orientation)))
-
-
-def _centre_box(image, size):
-    """The largest centred box of the picture that has the aspect ratio of `size`."""
-    tf = require_tensorflow("Resizing pictures")
-    height, width = size
-    given = tf.shape(image)
-    box_height = tf.minimum(given[0], tf.maximum(1, (2 * given[1] * height + width) // (2 * width)))
-    box_width = tf.minimum(given[1], tf.maximum(1, (2 * given[0] * width + height) // (2 * height)))
-    top, left = (given[0] - box_height) // 2, (given[1] - box_width) // 2
-    return image[top : top + box_height, left : left + box_width]

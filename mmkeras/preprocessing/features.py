@@ -1,6 +1,5 @@
 """Features: vectors, or series of vectors, that were computed before."""
 
-import keras
 import numpy as np
 
 from mmkeras.preprocessing.part import Part, require_tensorflow
@@ -11,11 +10,12 @@ from mmkeras.preprocessing.statistics import (
     content_length_graph,
     root_mean_square,
 )
+from mmkeras.registration import registered
 
 _AXES = (("dim",), ("time", "dim"))
 
 
-@keras.saving.register_keras_serializable(package="mmkeras")
+@registered
 class Features(Part):
     """Turn features into (dim,) or (time, dim), each dimension scaled to mean 0 and deviation 1.
 

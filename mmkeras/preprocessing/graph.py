@@ -4,12 +4,12 @@ import json
 import os
 from collections import Counter
 
-import keras
 import numpy as np
 
 from mmkeras.data.media.image import read_bytes
 from mmkeras.preprocessing.part import Part, require_tensorflow
 from mmkeras.preprocessing.statistics import check_numbers, content_length
+from mmkeras.registration import registered
 
 _SHOWN = 5
 _FORM = 'a dict {"nodes": ..., "edges": ...} or {"nodes": ..., "adjacency": ...}, or JSON of one'
@@ -17,7 +17,7 @@ _FORM = 'a dict {"nodes": ..., "edges": ...} or {"nodes": ..., "adjacency": ...}
 _EMPTY = "it has no nodes: leave such a graph out, with the modality in `optional`"
 
 
-@keras.saving.register_keras_serializable(package="mmkeras")
+@registered
 class Graph(Part):
     """Turn a graph into nodes (node, node_dim) and an adjacency (node, node), as `mm.encoders.graph` reads them.
 

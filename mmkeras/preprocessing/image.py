@@ -1,18 +1,19 @@
 """Pictures: from a file, bytes or an array to what an image encoder reads."""
 
-import keras
 import numpy as np
 
 from mmkeras.data.media.image import check_image_array, load_image, read_bytes
-from mmkeras.preprocessing.decoding import FITS, decode_image, resize_image
+from mmkeras.preprocessing.decoding import decode_image, decode_image_graph
 from mmkeras.preprocessing.part import Part
+from mmkeras.preprocessing.resizing import FITS, resize_image, resize_image_graph
+from mmkeras.registration import registered
 
 # What the graph decodes by itself; everything else is opened by Pillow and passed on as PNG. WebP is among the latter:
 # TensorFlow 2.21's decoder refuses animations with three channels and ends the process where none are asked for.
 _GRAPH_FORMATS = (b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"GIF8")
 
 
-@keras.saving.register_keras_serializable(package="mmkeras")
+@registered
 class Image(Part):
     """Turn a picture into float32 RGB (height, width, 3) in 0..255, whole levels.
 
@@ -63,18 +64,12 @@ class Image(Part):
         return png_bytes(load_image(data))
 
     def graph(self, wire):
-        image = decode_image(wire, self.size) if wire.dtype == "string" else wire
-        return resize_image(image, self.size, self.fit)
+        image = decode_image_graph(wire, self.size) if wire.dtype == "string" else wire
+        return resize_image_graph(image, self.size, self.fit)
 
     def array(self, wire):
-        if isinstance(wire, bytes):
-            wire = load_image(wire)
-        if wire.shape[:2] != self.size:
-            raise ValueError(
-                f"without TensorFlow pictures are taken as they are and must have the size {self.size}. "
-                f"Received: {wire.shape[:2]}"
-            )
-        return (np.clip(wire, 0, 255) + np.float32(0.5)).astype("uint8") if wire.dtype != "uint8" else wire
+        image = decode_image(wire, self.size) if isinstance(wire, bytes) else wire
+        return resize_image(image, self.size, self.fit)
 
     def get_config(self):
         return {"size": list(self.size), "fit": self.fit}

@@ -4,15 +4,15 @@ import collections
 import math
 from typing import Any
 
-import keras
 import numpy as np
 
 from mmkeras.preprocessing.part import Part
+from mmkeras.registration import registered
 
 _SHOWN = 10
 
 
-@keras.saving.register_keras_serializable(package="mmkeras")
+@registered
 class Label(Part):
     """Turn labels into targets: the number of a class, several classes as zeros and ones, or a number as it is.
 

@@ -1,7 +1,5 @@
 """What every part of a Preprocessor does."""
 
-import keras
-
 
 class Configured:
     """What has a config and shows it."""
@@ -24,7 +22,7 @@ class Part(Configured):
     The way has two halves. `read` is Python: it opens files, decodes what a graph cannot, and gives the *wire form*:
     bytes, a list of bytes, or a numeric array. `graph` is TensorFlow: it makes the prepared tensor of one sample from
     the wire form, in the tf.data pipeline, behind raw-record methods and in exported signatures alike, so that the
-    three cannot differ. `array` does the same in NumPy for wire forms that need no TensorFlow.
+    three cannot differ. `array` does the same in NumPy, for machines that have no TensorFlow.
 
     A part learns in `adapt` and keeps what it learned in its config. TensorFlow objects are built when first used.
 
@@ -91,8 +89,8 @@ def require_tensorflow(what):
         import tensorflow
     except ImportError as error:
         raise ImportError(
-            f"{what} needs TensorFlow, also where Keras runs on {keras.config.backend()}: install tensorflow, or give "
-            "prepared arrays"
+            f"{what} needs TensorFlow, also where Keras runs on another backend: install tensorflow, or give prepared "
+            "arrays"
         ) from error
     return tensorflow
 

@@ -1,7 +1,5 @@
 """From raw records to batches: one object for the pipeline, raw-record methods and exported signatures."""
 
-import keras
-
 from mmkeras.data.records import Records
 from mmkeras.keys import prepared_key
 from mmkeras.preprocessing.assembly import assemble, prepare_sample
@@ -9,16 +7,17 @@ from mmkeras.preprocessing.dataset import make_dataset
 from mmkeras.preprocessing.part import Part
 from mmkeras.preprocessing.reading import PartError, UnitReader, graph_failure, wire_of
 from mmkeras.preprocessing.serving import serve, serving_signature
+from mmkeras.registration import registered
 
 
-@keras.saving.register_keras_serializable(package="mmkeras")
+@registered
 class Preprocessor:
     """Turn raw records into what a task reads; it travels inside the task's `.keras` file.
 
     It holds one part per modality and is used in three places that therefore cannot differ: `dataset` makes the
     batches that train a task, calling it on records makes the batches behind `classify`, `generate` and the like, and
-    `graph` is what an exported signature runs. Vocabularies and statistics live in its config; TensorFlow is needed
-    only where files are decoded.
+    `graph` is what an exported signature runs. Vocabularies and statistics live in its config. Where TensorFlow is not
+    installed, NumPy prepares the same arrays.
 
     Args:
         optional: modalities that a record may lack. Each gets a flag, `<modality>_present`; the missing value is zeros.
@@ -162,22 +161,25 @@ class Preprocessor:
             loading=loading,
         )
 
-    def graph(self, inputs):
+    def graph(self, inputs, modalities=None):
         """Turn a batch of served tensors into a batch of inputs, inside a TensorFlow graph.
 
         Args:
             inputs: dict of the tensors that `signature` names. An empty string is a missing value.
+            modalities: the modalities to prepare; None for all.
 
         Returns:
             Dict of tensors by prepared key, with the flags of optional modalities.
         """
-        return serve(self, inputs)
+        return serve(self, inputs, modalities)
 
-    def signature(self):
+    def signature(self, modalities=None):
         """Dict of the `tf.TensorSpec` that `graph` takes, by serving key."""
-        return serving_signature(self)
+        return serving_signature(self, modalities)
 
     def get_config(self):
+        import keras
+
         parts = {}
         for name, part in self.parts.items():
             same = next(first for first, other in self.parts.items() if other is part)
@@ -186,6 +188,8 @@ class Preprocessor:
 
     @classmethod
     def from_config(cls, config):
+        import keras
+
         parts = {}
         for name, value in config["parts"].items():
             parts[name] = parts[value] if isinstance(value, str) else keras.saving.deserialize_keras_object(value)

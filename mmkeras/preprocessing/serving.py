@@ -9,15 +9,15 @@ from mmkeras.preprocessing.video import Video
 _STRINGS = ("image", "audio", "spectrogram", "frames", "token_ids")
 
 
-def serving_signature(preprocessor):
-    """Dict of the `tf.TensorSpec` that `serve` takes, by serving key.
+def serving_signature(preprocessor, modalities=None):
+    """Dict of the `tf.TensorSpec` that `serve` takes, by serving key, for all modalities or for some.
 
     Pictures, sounds and texts arrive as strings (batch), frames as strings (batch, frame), everything else as numbers,
     whose absence is said by a flag of their own.
     """
     tf = require_tensorflow("A serving signature")
     specs = {}
-    for modality, part in _inputs(preprocessor):
+    for modality, part in _inputs(preprocessor, modalities):
         if part.kind in _STRINGS:
             key = serving_key(modality, part.kind)
             shape = (None, None) if isinstance(part, Video) else (None,)
@@ -32,11 +32,11 @@ def serving_signature(preprocessor):
     return specs
 
 
-def serve(preprocessor, inputs):
-    """Batch of inputs from a batch of served tensors."""
+def serve(preprocessor, inputs, modalities=None):
+    """Batch of inputs from a batch of served tensors, for all modalities or for some."""
     tf = require_tensorflow("Serving")
     batch = {}
-    for modality, part in _inputs(preprocessor):
+    for modality, part in _inputs(preprocessor, modalities):
         served = [inputs[serving_key(modality, kind)] for kind in part.kinds]
         served = served[0] if len(served) == 1 else tf.concat(served, axis=-1)
         if served.dtype == tf.string:
@@ -75,5 +75,6 @@ def _prepared(part, served, present):
     return tf.cast(prepared, part.dtype)
 
 
-def _inputs(preprocessor):
-    return [(name, part) for name, part in preprocessor.parts.items() if part.kind is not None]
+def _inputs(preprocessor, modalities):
+    parts = {name: part for name, part in preprocessor.parts.items() if part.kind is not None}
+    return [(name, parts[name]) for name in (parts if modalities is None else modalities)]

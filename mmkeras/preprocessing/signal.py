@@ -1,6 +1,5 @@
 """Signals: measured series of one or many channels, filtered, scaled and of one length."""
 
-import keras
 import numpy as np
 
 from mmkeras.preprocessing.filtering import apply_filter, apply_filter_graph, band_taps
@@ -14,11 +13,12 @@ from mmkeras.preprocessing.statistics import (
     root_mean_square,
     varies,
 )
+from mmkeras.registration import registered
 
 _AXES = (("time",), ("time", "channel"))
 
 
-@keras.saving.register_keras_serializable(package="mmkeras")
+@registered
 class Signal(Part):
     """Turn a measured series into (time, channel): filtered, scaled to deviation 1, padded or cut.
 

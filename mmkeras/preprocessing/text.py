@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-import keras
 import numpy as np
 
 from mmkeras.preprocessing.part import Part, require_tensorflow
@@ -20,11 +19,12 @@ from mmkeras.preprocessing.words import (
     check_vocabulary,
     learn_vocabulary,
 )
+from mmkeras.registration import registered
 
 _SHOWN = 20
 
 
-@keras.saving.register_keras_serializable(package="mmkeras")
+@registered
 class Text(Part):
     """Turn sentences into token ids: words of a vocabulary learned from them, or pieces of a keras-hub tokenizer.
 
@@ -148,6 +148,11 @@ class Text(Part):
     def padding_id(self):
         """Id of padding: 0, but for tokenizers of models that were trained with another one."""
         return self._coder().fill_id
+
+    @property
+    def pieces(self):
+        """Bytes of each token id, and what stands between them: a sentence is its pieces, joined and stripped."""
+        return self._coder().pieces
 
     @property
     def resources(self):

@@ -4,11 +4,10 @@ import base64
 import re
 from typing import final
 
-import keras
-
 from mmkeras.preprocessing import code_points
 from mmkeras.preprocessing.code_points import CodePoints
 from mmkeras.preprocessing.part import require_tensorflow
+from mmkeras.preprocessing.pieces import pieces_of
 
 _PADDING = ("", "[PAD]", "<pad>")
 # Marks that a vocabulary may hold under these names.
@@ -110,6 +109,17 @@ class TokenizerIds:
         return bool(ids) and _unknown_id(self.tokenizer) not in [index - self.shift for index in ids]
 
     @property
+    def pieces(self):
+        names = ("WordPiece", "CLIP", "BytePair", "SentencePiece", "Byte", "UnicodeCodepoint")
+        kinds = ("word_piece", "clip", "byte_pair", "sentence_piece", "byte", "code_point")
+        classes = [getattr(_keras_hub().tokenizers, f"{name}Tokenizer") for name in names]
+        kind = next(kind for kind, known in zip(kinds, classes, strict=True) if isinstance(self.tokenizer, known))
+        found = [b""] * self.shift + pieces_of(self.tokenizer, kind, _num_ids(self.tokenizer))
+        found += [b""] * (self.num_tokens - len(found))
+        silent = {self.start_id, self.end_id, *([0] if self.shift or self.zero_is_padding else [])}
+        return [b"" if index in silent else piece for index, piece in enumerate(found)], b""
+
+    @property
     def resources(self):
         tf = require_tensorflow("Tokenising text in a graph")
         self._revive()
@@ -141,6 +151,8 @@ class TokenizerIds:
 
 def tokenizer_config(tokenizer) -> dict:
     """Config of a tokenizer with its vocabulary, which its own config leaves out."""
+    import keras
+
     hub = _keras_hub()
     config = {"object": keras.saving.serialize_keras_object(tokenizer)}
     if isinstance(tokenizer, hub.tokenizers.SentencePieceTokenizer):
@@ -156,6 +168,8 @@ def tokenizer_from_config(config: dict):
     """Make a tokenizer from what `tokenizer_config` gave."""
     # The classes of keras-hub are found by name only once it is imported.
     _keras_hub()
+    import keras
+
     tokenizer = keras.saving.deserialize_keras_object(config["object"])
     if "proto" in config:
         tokenizer.set_proto(base64.b64decode(config["proto"]))
@@ -169,8 +183,13 @@ def tokenizer_from_config(config: dict):
 
 
 def _keras_hub():
-    import keras_hub
-
+    try:
+        import keras_hub
+    except ImportError as error:
+        raise ImportError(
+            "The tokenizer of a Text part needs keras-hub, and Keras with it: pip install keras-nlp. Where Keras "
+            "cannot be, train with a Text that has a vocabulary of words."
+        ) from error
     return keras_hub
 
 

@@ -2,7 +2,6 @@
 
 import os
 
-import keras
 import numpy as np
 
 from mmkeras.data.media.audio import wav_bytes
@@ -10,9 +9,10 @@ from mmkeras.data.media.picking import FrameSampling
 from mmkeras.data.media.video import read_clip
 from mmkeras.preprocessing.image import Image, png_bytes
 from mmkeras.preprocessing.part import Part, require_tensorflow
+from mmkeras.registration import registered
 
 
-@keras.saving.register_keras_serializable(package="mmkeras")
+@registered
 class Video(Part):
     """Turn a clip into a fixed number of float32 RGB frames (frame, height, width, 3) in 0..255, whole levels.
 

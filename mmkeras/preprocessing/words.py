@@ -111,6 +111,11 @@ class WordIds:
         """Whether a word has an id of its own."""
         return word in self._ids
 
+    @property
+    def pieces(self):
+        words = [b"" if index in (0, START, END) else word.encode() for index, word in enumerate(self.vocabulary)]
+        return words, b" " if self.splitter.by_word else b""
+
     def table(self):
         """The lookup table, made outside of any graph that is being built."""
         if self._table is None:

@@ -471,4 +471,4 @@ TASKS = {
     ),
 }
 # The bases have no behaviour of their own to check.
-TASKS_WITHOUT_CASE = {"EmbeddingTask", "FusionTask", "Sentence", "SentenceTask", "Task"}
+TASKS_WITHOUT_CASE = {"Endpoint", "EmbeddingTask", "FusionTask", "Sentence", "SentenceTask", "Task"}

@@ -2,6 +2,8 @@
 
 import doctest
 import inspect
+import os
+import tempfile
 
 import keras
 import numpy as np
@@ -32,6 +34,7 @@ PUBLIC = {
         "retrieval",
         "training",
         "evaluation",
+        "export",
     )
     for name in getattr(mm, room).__all__
     if not inspect.ismodule(getattr(getattr(mm, room), name))
@@ -46,6 +49,7 @@ PUBLIC |= {
 BASES = {
     "data.DataReport",
     "data.corruption.Corruptor",
+    "export.ExportError",
     "generation.Strategy",
     "layers.Decoder",
     "layers.Fusion",
@@ -54,6 +58,7 @@ BASES = {
     "layers.VectorFusion",
     "losses.PairLoss",
     "models.EmbeddingTask",
+    "models.Endpoint",
     "models.FusionTask",
     "models.Sentence",
     "models.SentenceTask",
@@ -88,7 +93,15 @@ def test_example_runs(name):
     thing = PUBLIC[name]
     if inspect.isclass(thing) and issubclass(thing, mm.preprocessing.Augmentation):
         pytest.importorskip("tensorflow", exc_type=ImportError)
-    names = {"keras": keras, "mm": mm, "np": np, "ops": keras.ops, **vars(inspect.getmodule(thing))}
+    names = {
+        "os": os,
+        "tempfile": tempfile,
+        "keras": keras,
+        "mm": mm,
+        "np": np,
+        "ops": keras.ops,
+        **vars(inspect.getmodule(thing)),
+    }
     names["ops"] = mm.ops if name.startswith("ops.") and "mm.ops" in (thing.__doc__ or "") else keras.ops
     example = doctest.DocTestParser().get_doctest(inspect.getdoc(thing), names, name, None, None)
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)

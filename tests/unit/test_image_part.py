@@ -32,21 +32,24 @@ def with_orientation(orientation, byte_order="<"):
 
 
 def prepared(part, value):
-    """The two ways through the graph: the bytes as they come, and the array that Pillow makes of them."""
+    """What the graph makes of a value; NumPy makes the same of it, but that the two round a JPEG in other ways."""
     import tensorflow as tf
 
     wire = part.read(value)
-    return part.graph(tf.constant(wire)).numpy()
+    made = part.graph(tf.constant(wire)).numpy()
+    differences = np.abs(part.array(wire).astype(int) - made)
+    if isinstance(wire, bytes) and wire.startswith(b"\xff\xd8"):
+        assert differences.mean() < 1.5
+    else:
+        # Half a level everywhere, as in a fine checkerboard, is rounded either way.
+        assert differences.mean() < 0.05
+        assert differences.max() <= 1
+    return made
 
 
-@pytest.mark.tensorflow
-@pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_turns_pictures_upright(orientation, fit):
-    part = Image((30, 40), fit=fit)
-    data = with_orientation(orientation, "<" if orientation % 2 else ">")
-    # What Pillow makes of orientation n, drawn by hand.
-    turned = {
+def turned(orientation):
+    """What Pillow makes of orientation n, drawn by hand."""
+    return {
         1: SCENE,
         2: SCENE[:, ::-1],
         3: SCENE[::-1, ::-1],
@@ -56,9 +59,36 @@ def test_exif_turns_pictures_upright(orientation, fit):
         7: SCENE[::-1, ::-1].transpose(1, 0, 2),
         8: SCENE[:, ::-1].transpose(1, 0, 2),
     }[orientation]
-    got, wanted = prepared(part, data).astype(float), prepared(part, turned).astype(float)
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_turns_pictures_upright(orientation, fit):
+    part = Image((30, 40), fit=fit)
+    data = with_orientation(orientation, "<" if orientation % 2 else ">")
+    got, wanted = prepared(part, data).astype(float), prepared(part, turned(orientation)).astype(float)
     assert np.abs(got - wanted).mean() < 4
     assert np.abs(got - wanted[::-1]).mean() > 8
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_numpy_turns_pictures_upright(orientation):
+    wanted = turned(orientation).astype(float)
+    part = Image(wanted.shape[:2])
+    for byte_order in "<>":
+        got = part.array(part.read(with_orientation(orientation, byte_order)))
+        assert np.abs(got - wanted).mean() < 3
+
+
+@pytest.mark.tensorflow
+def test_orientations_that_the_graph_does_not_see_change_nothing_in_numpy():
+    exif = PIL.Exif()
+    exif[0x0112] = 6
+    data = encoded(form="JPEG", exif=exif)
+    profile = b"\xff\xe2\x00\x10" + bytes(14)
+    for value in (encoded(exif=exif), data[:2] + profile + data[2:], with_orientation(9)):
+        assert np.abs(prepared(Image((60, 80)), value).astype(float) - SCENE).mean() < 3
 
 
 @pytest.mark.tensorflow
@@ -106,6 +136,24 @@ def test_transparency_is_dropped():
 
 
 @pytest.mark.tensorflow
+def test_what_is_transparent_in_a_gif_is_black():
+    alpha = np.kron([[0, 255], [255, 0]], np.ones((30, 40))).astype("uint8")
+    buffer = io.BytesIO()
+    PIL.fromarray(np.dstack([SCENE, alpha])).save(buffer, "GIF")
+    assert (prepared(Image((60, 80)), buffer.getvalue()).any(axis=-1) == (alpha > 0)).all()
+
+
+@pytest.mark.tensorflow
+def test_sixteen_bits_lose_the_lower_byte():
+    levels = np.arange(0, 65536, 13).astype("uint16")[:5040].reshape(63, 80)
+    buffer = io.BytesIO()
+    PIL.fromarray(levels).save(buffer, "PNG")
+    got = prepared(Image((63, 80)), buffer.getvalue())
+    np.testing.assert_array_equal(got, Image((63, 80)).array(buffer.getvalue()))
+    np.testing.assert_array_equal(got[..., 1], levels >> 8)
+
+
+@pytest.mark.tensorflow
 def test_progressive_and_animated():
     part = Image((60, 80))
     assert np.abs(prepared(part, encoded(form="JPEG", progressive=True)).astype(float) - SCENE).mean() < 3
@@ -124,6 +172,20 @@ def test_scaled_decoding_looks_like_full_decoding(height):
     part = Image((48, 64))
     exact = np.asarray(PIL.fromarray(smooth).resize((64, 48), PIL.Resampling.BOX), float)
     assert np.abs(prepared(part, encoded(form="JPEG", array=smooth, quality=95)) - exact).mean() < 3
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("times", [2, 3.7, 4, 7.9, 8, 11])
+@pytest.mark.parametrize("turned", [False, True])
+def test_scaled_decoding_is_the_same_in_numpy(times, turned):
+    """Both decoders round alike where they decode less than all: an eighth more or less of the picture would show."""
+    height, width = round(30 * times), round(44 * times)
+    noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype="uint8")
+    exif = PIL.Exif()
+    exif[0x0112] = 6 if turned else 1
+    data = encoded(form="JPEG", array=noise, quality=95, subsampling=0, exif=exif)
+    part = Image((44, 30) if turned else (30, 44))
+    assert np.abs(part.array(data).astype(int) - prepared(part, data)).max() <= 1
 
 
 @pytest.mark.tensorflow
@@ -164,6 +226,8 @@ def test_truncated_files_fail(form, cut):
     data = encoded(form=form, array=noise)[:cut]
     with pytest.raises((ValueError, tf.errors.OpError)):
         prepared(Image((60, 80)), data)
+    with pytest.raises(ValueError, match="not a readable picture"):
+        Image((60, 80)).array(data)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import io
 import operator
 import sys
 import warnings
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import mmkeras as mm
-from mmkeras.preprocessing import Features, Image, Label, Preprocessor, Text
+from mmkeras.preprocessing import Features, Image, Label, Preprocessor, Text, Video
 
 SENTENCES = [" ".join(["dog"] * (1 + row % 7)) for row in range(40)]
 
@@ -418,6 +419,20 @@ class TestWithoutTensorFlow:
         assert len(y) == 3
         with pytest.warns(UserWarning, match=r"skipped 1 of 4: arrays, record 2 \[label\]"):
             dataset.on_epoch_end()
+
+    def test_pictures_of_any_size(self, blocked):
+        """A JPEG, a PNG and an array, each of another size, and frames of such: all are resized by NumPy."""
+        pil = pytest.importorskip("PIL.Image")
+        values = []
+        for form, size in (("JPEG", (61, 40)), ("PNG", (30, 50))):
+            buffer = io.BytesIO()
+            pil.fromarray(np.full((*size, 3), 90, "uint8")).save(buffer, form)
+            values.append(buffer.getvalue())
+        values.append(np.full((9, 7, 3), 90, "uint8"))
+        pre = Preprocessor(image=Image((16, 24)), video=Video(3, (16, 24)))
+        x = pre.dataset([{"image": value, "video": [value] * 3} for value in values], 3, shuffle=False)[0]
+        np.testing.assert_array_equal(x["image"], np.full((3, 16, 24, 3), 90.0))
+        np.testing.assert_array_equal(x["frames"], np.full((3, 3, 16, 24, 3), 90.0))
 
     def test_what_needs_tensorflow_says_so(self, blocked, pre):
         with pytest.raises(ImportError, match="need TensorFlow"):

@@ -1,7 +1,9 @@
 """Pictures in files, bytes and arrays, opened with Pillow."""
 
+import contextlib
 import io
 import os
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -35,20 +37,35 @@ def load_image(value) -> np.ndarray:
     """
     if isinstance(value, np.ndarray):
         return check_image_array(value)
-    data = read_bytes(value)
-    image_module, image_ops = import_pillow("Reading pictures in Python")
+    with opened_image(read_bytes(value)) as image:
+        _, image_ops = import_pillow("Reading pictures in Python")
+        return image_levels(image_ops.exif_transpose(image))
+
+
+@contextlib.contextmanager
+def opened_image(data: bytes) -> Iterator:
+    """A picture opened by Pillow; a ValueError that says why where it cannot be opened or decoded.
+
+    Args:
+        data: the bytes of a file.
+    """
+    image_module, _ = import_pillow("Reading pictures in Python")
     try:
         with image_module.open(io.BytesIO(data)) as image:
-            if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-                # Pillow clips 16-bit grey levels at 255; scale them as every other reader does.
-                grey = np.asarray(image, dtype="float32") / (257.0 if image.mode != "F" else 1.0)
-                return check_image_array(np.clip(np.round(grey), 0, 255).astype("uint8"))
-            upright = image_ops.exif_transpose(image).convert("RGB")
-            return np.asarray(upright)
+            yield image
     except image_module.UnidentifiedImageError:
         raise ValueError("not a readable picture: the format is unknown") from None
     except (OSError, SyntaxError, ValueError, image_module.DecompressionBombError) as error:
         raise ValueError(f"not a readable picture: {error}") from None
+
+
+def image_levels(image) -> np.ndarray:
+    """A picture that Pillow opened as a uint8 array (height, width, 3)."""
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        # Pillow clips 16-bit grey levels at 255; take their higher byte as every other reader does.
+        grey = np.round(np.asarray(image)) if image.mode == "F" else np.asarray(image) // 256
+        return check_image_array(np.clip(grey, 0, 255).astype("uint8"))
+    return np.asarray(image.convert("RGB"))
 
 
 def check_image_array(array) -> np.ndarray:

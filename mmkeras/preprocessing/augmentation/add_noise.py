@@ -1,6 +1,5 @@
 """Sound with noise behind it."""
 
-import keras
 import numpy as np
 
 from mmkeras.preprocessing.augmentation.augmentation import (
@@ -14,9 +13,10 @@ from mmkeras.preprocessing.augmentation.augmentation import (
 )
 from mmkeras.preprocessing.augmentation.waveforms import active, power
 from mmkeras.preprocessing.part import require_tensorflow
+from mmkeras.registration import registered
 
 
-@keras.saving.register_keras_serializable(package="mmkeras")
+@registered
 class AddNoise(Augmentation):
     """Add noise to clips at a signal-to-noise ratio drawn for each.
 

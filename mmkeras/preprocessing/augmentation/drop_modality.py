@@ -1,13 +1,12 @@
 """Samples without some of their modalities."""
 
-import keras
-
 from mmkeras.keys import PRESENT
 from mmkeras.preprocessing.augmentation.augmentation import Augmentation, check_rate, split
 from mmkeras.preprocessing.part import require_tensorflow
+from mmkeras.registration import registered
 
 
-@keras.saving.register_keras_serializable(package="mmkeras")
+@registered
 class DropModality(Augmentation):
     """Drop whole modalities in the pipeline, by clearing their presence flags.
 

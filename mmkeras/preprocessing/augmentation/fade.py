@@ -1,16 +1,15 @@
 """Sound that swells at its beginning and dies away at its end."""
 
-import keras
-
 from mmkeras.preprocessing.augmentation.augmentation import AUDIO_FORMS, Augmentation, check_range, split, uniform
 from mmkeras.preprocessing.augmentation.augmentation import lengths as lengths_of
 from mmkeras.preprocessing.augmentation.waveforms import tensorflow_io_audio
 from mmkeras.preprocessing.part import require_tensorflow
+from mmkeras.registration import registered
 
 _SHAPES = ("linear", "logarithmic", "exponential")
 
 
-@keras.saving.register_keras_serializable(package="mmkeras")
+@registered
 class Fade(Augmentation):
     """Fade clips in and out, over lengths drawn for each.
 

@@ -2,13 +2,12 @@
 
 from typing import ClassVar
 
-import keras
-
 from mmkeras.preprocessing.augmentation.augmentation import Augmentation, check_rate, lengths, split, uniform
 from mmkeras.preprocessing.part import require_tensorflow
+from mmkeras.registration import registered
 
 
-@keras.saving.register_keras_serializable(package="mmkeras")
+@registered
 class FrameJitter(Augmentation):
     """Shift the frames of clips in time and repeat some in place of the next.
 

@@ -1,15 +1,14 @@
 """Pictures in another light."""
 
-import keras
-
 from mmkeras.preprocessing.augmentation.augmentation import IMAGE_FORMS, Augmentation, rows, split, uniform
 from mmkeras.preprocessing.part import require_tensorflow
+from mmkeras.registration import registered
 
 # How bright the eye finds red, green and blue (ITU-R BT.601).
 _LUMA = (0.299, 0.587, 0.114)
 
 
-@keras.saving.register_keras_serializable(package="mmkeras")
+@registered
 class RandomColour(Augmentation):
     """Change brightness, contrast and saturation of pictures, of all frames of a clip alike.
 

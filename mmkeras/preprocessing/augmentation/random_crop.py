@@ -2,13 +2,12 @@
 
 import math
 
-import keras
-
 from mmkeras.preprocessing.augmentation.augmentation import IMAGE_FORMS, Augmentation, check_range, split, uniform
 from mmkeras.preprocessing.part import require_tensorflow
+from mmkeras.registration import registered
 
 
-@keras.saving.register_keras_serializable(package="mmkeras")
+@registered
 class RandomCrop(Augmentation):
     """Cut a random part out of pictures and scale it to their size; of all frames of a clip the same part.
 

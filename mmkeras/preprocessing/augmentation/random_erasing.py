@@ -2,8 +2,6 @@
 
 import math
 
-import keras
-
 from mmkeras.preprocessing.augmentation.augmentation import (
     IMAGE_FORMS,
     Augmentation,
@@ -13,9 +11,10 @@ from mmkeras.preprocessing.augmentation.augmentation import (
     uniform,
 )
 from mmkeras.preprocessing.part import require_tensorflow
+from mmkeras.registration import registered
 
 
-@keras.saving.register_keras_serializable(package="mmkeras")
+@registered
 class RandomErasing(Augmentation):
     """Hide a random rectangle of pictures behind their mean colour; in all frames of a clip the same one.
 

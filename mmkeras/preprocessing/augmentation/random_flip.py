@@ -1,12 +1,11 @@
 """Mirrored pictures."""
 
-import keras
-
 from mmkeras.preprocessing.augmentation.augmentation import IMAGE_FORMS, Augmentation, check_rate, rows, split, uniform
 from mmkeras.preprocessing.part import require_tensorflow
+from mmkeras.registration import registered
 
 
-@keras.saving.register_keras_serializable(package="mmkeras")
+@registered
 class RandomFlip(Augmentation):
     """Mirror pictures, or all frames of a clip alike.
 

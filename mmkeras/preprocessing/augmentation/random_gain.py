@@ -1,12 +1,11 @@
 """Sound that is louder or softer."""
 
-import keras
-
 from mmkeras.preprocessing.augmentation.augmentation import AUDIO_FORMS, Augmentation, check_range, split, uniform
 from mmkeras.preprocessing.part import require_tensorflow
+from mmkeras.registration import registered
 
 
-@keras.saving.register_keras_serializable(package="mmkeras")
+@registered
 class RandomGain(Augmentation):
     """Make clips louder or softer, but none so loud that it would be clipped.
 

@@ -2,13 +2,12 @@
 
 from typing import ClassVar
 
-import keras
-
 from mmkeras.preprocessing.augmentation.augmentation import Augmentation, check_rate, lengths, split, uniform
 from mmkeras.preprocessing.part import require_tensorflow
+from mmkeras.registration import registered
 
 
-@keras.saving.register_keras_serializable(package="mmkeras")
+@registered
 class SpecAugment(Augmentation):
     """Hide random stretches of time and bands of frequency of spectrograms.
 

@@ -1,7 +1,5 @@
 """Sound that comes earlier or later."""
 
-import keras
-
 from mmkeras.preprocessing.augmentation.augmentation import (
     AUDIO_FORMS,
     Augmentation,
@@ -11,9 +9,10 @@ from mmkeras.preprocessing.augmentation.augmentation import (
     uniform,
 )
 from mmkeras.preprocessing.part import require_tensorflow
+from mmkeras.registration import registered
 
 
-@keras.saving.register_keras_serializable(package="mmkeras")
+@registered
 class TimeShift(Augmentation):
     """Shift clips in time, with silence where nothing is left.
 

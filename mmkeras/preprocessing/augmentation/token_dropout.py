@@ -2,13 +2,12 @@
 
 from typing import ClassVar
 
-import keras
-
 from mmkeras.preprocessing.augmentation.augmentation import Augmentation, check_rate, split
 from mmkeras.preprocessing.part import require_tensorflow
+from mmkeras.registration import registered
 
 
-@keras.saving.register_keras_serializable(package="mmkeras")
+@registered
 class TokenDropout(Augmentation):
     """Replace tokens by the unknown one, so that a model learns not to lean on any one word.
 

@@ -1,13 +1,12 @@
 """Sound without the quiet around it."""
 
-import keras
-
 from mmkeras.preprocessing.augmentation.augmentation import AUDIO_FORMS, Augmentation, check_rate, split, uniform
 from mmkeras.preprocessing.augmentation.waveforms import tensorflow_io_audio
 from mmkeras.preprocessing.part import require_tensorflow
+from mmkeras.registration import registered
 
 
-@keras.saving.register_keras_serializable(package="mmkeras")
+@registered
 class Trim(Augmentation):
     """Cut the quiet before and after the sound of clips, which then begin at once; zeros fill up behind.
 

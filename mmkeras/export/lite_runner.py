@@ -1,0 +1,133 @@
+"""Answers of an exported TFLite file, on a machine that has neither TensorFlow nor Keras."""
+
+import os
+import pathlib
+from typing import Any, final
+
+import numpy as np
+
+from mmkeras.export.ask_tflite import interpreter_of
+from mmkeras.export.card import pieces_of, preprocessor_of, read_card
+from mmkeras.export.replies import in_words, plain
+from mmkeras.preprocessing import Preprocessor
+
+
+@final
+class LiteRunner:
+    """Ask a model that `mm.export.to_tflite` shipped: raw pictures, sounds and texts in, answers out.
+
+    It needs NumPy and LiteRT (`pip install ai-edge-litert`), Pillow for pictures, PyAV for clips and soundfile for
+    compressed sound; where Keras is not installed, `import mmkeras` has this and little else. Raw values are prepared
+    by the card beside the file, in NumPy: pictures may differ by a level from those of the training pipeline, for
+    decoders round differently.
+
+    Args:
+        path: the `.tflite` file; its card, with the same name and `.json`, lies beside it.
+        threads: how many threads it may use.
+
+    Attributes:
+        card: what the model is, as plain data.
+        signatures: names of what it can be asked, the first being the usual one.
+
+    Example:
+
+    >>> task = mm.models.MultimodalClassifier({"features": mm.encoders.features((6,))}, classes=["cat", "dog"])
+    >>> report = mm.export.to_tflite(task, os.path.join(tempfile.mkdtemp(), "pets.tflite"))
+    >>> answer = LiteRunner(report.path).ask({"features": np.ones(6)})
+    >>> answer["label"] in ("cat", "dog"), len(answer["label_probabilities"])
+    (True, 2)
+    """
+
+    def __init__(self, path: str | os.PathLike, *, threads: int = 1):
+        self.path = pathlib.Path(path)
+        if not self.path.is_file():
+            raise FileNotFoundError(f"There is no such file. Received: {str(path)!r}")
+        self.card = read_card(self.path.with_suffix(".json"))
+        self.signatures = list(self.card["signatures"])
+        self._preprocessor = preprocessor_of(self.card, _InNumPy)
+        self._pieces = pieces_of(self._preprocessor)
+        self._interpreter = interpreter_of(path, threads)
+        self._runners = {}
+
+    def ask(self, records: dict | list, signature: str | None = None) -> dict[str, Any] | list[dict[str, Any]]:
+        """Answer raw records.
+
+        Args:
+            records: one record (a dict) or a list of them; for a model without preprocessing, of prepared arrays under
+                the names of inputs. A missing modality may be left out if it is optional.
+            signature: what to ask, one of `signatures`; None for the first.
+
+        Returns:
+            A dict of plain values for one record: names of classes with their `_score` and `_probabilities`, sentences
+            with their `scores`, numbers; for a list of records a list of those.
+        """
+        name = self.signatures[0] if signature is None else signature
+        if name not in self.card["signatures"]:
+            raise ValueError(f"This model can be asked {self.signatures}. Received: signature={name!r}")
+        one = isinstance(records, dict)
+        records = [records] if one else list(records)
+        if not records:
+            raise ValueError("At least one record is needed. Received: an empty list")
+        spec = self.card["signatures"][name]
+        size = self.card["batch"] or len(records)
+        x = self._inputs(records, spec)
+        answers = []
+        for start in range(0, len(records), size):
+            # A batch of fixed size is filled up by the last record.
+            rows = np.minimum(np.arange(start, start + size), len(records) - 1)
+            outputs = self.run({key: values[rows] for key, values in x.items()}, name)
+            told = in_words(outputs, spec["replies"], self._pieces)
+            answers += [plain(told, row) for row in range(min(size, len(records) - start))]
+        return answers[0] if one else answers
+
+    def run(self, inputs: dict[str, np.ndarray], signature: str | None = None) -> dict[str, np.ndarray]:
+        """Outputs for a batch of prepared tensors.
+
+        Args:
+            inputs: dict of arrays by the names that the card says, of those shapes and dtypes.
+            signature: what to ask; None for the first.
+        """
+        name = self.signatures[0] if signature is None else signature
+        if name not in self._runners:
+            self._runners[name] = self._interpreter.get_signature_runner(name)
+        specs = self.card["signatures"][name]["inputs"]
+        if set(inputs) != set(specs):
+            raise ValueError(f"{name!r} takes {sorted(specs)}. Received: {sorted(inputs)}")
+        fed = {}
+        for key, values in inputs.items():
+            values, shape = np.asarray(values), specs[key]["shape"]
+            wrong = [size for size, own in zip(shape, values.shape, strict=False) if size not in (None, own)]
+            if wrong or values.ndim != len(shape):
+                raise ValueError(f"{key!r} has the shape {shape} in {name!r}. Received: {values.shape}")
+            fed[key] = values.astype(specs[key]["dtype"])
+        return self._runners[name](**fed)
+
+    def _inputs(self, records, spec):
+        if self._preprocessor is not None:
+            x = self._preprocessor(records, spec["modalities"])
+        else:
+            missing = [(row, key) for row, record in enumerate(records) for key in spec["inputs"] if key not in record]
+            if missing:
+                raise ValueError(
+                    f"Record {missing[0][0]} has no {missing[0][1]!r}; this model has no preprocessing and takes "
+                    f"arrays under {sorted(spec['inputs'])}. Received: {sorted(records[missing[0][0]])}"
+                )
+            x = {key: np.stack([np.asarray(record[key]) for record in records]) for key in spec["inputs"]}
+        return {key: fitted(x[key], own["shape"][1:]) for key, own in spec["inputs"].items()}
+
+
+def fitted(values, shape):
+    """Values (batch, ...) cut, or padded with zeros on the right, to a shape without batch."""
+    if None in shape or values.shape[1:] == tuple(shape):
+        return values
+    found = np.zeros((len(values), *shape), values.dtype)
+    room = tuple(slice(min(size, own)) for size, own in zip(shape, values.shape[1:], strict=True))
+    found[(slice(None), *room)] = values[(slice(None), *room)]
+    return found
+
+
+class _InNumPy(Preprocessor):
+    """A Preprocessor that leaves TensorFlow alone, also where it is installed."""
+
+    def prepared(self, name, wire):
+        return self[name].array(wire).astype(self[name].dtype)

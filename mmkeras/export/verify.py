@@ -1,0 +1,210 @@
+"""Ask an artefact, in a process of its own that knows nothing of Keras, and compare its answers with the model's."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import keras
+import numpy as np
+
+from mmkeras.export import c_api
+from mmkeras.export.card import pieces_of
+from mmkeras.export.lite_runner import fitted
+from mmkeras.export.replies import in_words
+from mmkeras.export.report import ExportError, compare
+from mmkeras.export.samples import sample_inputs, sample_records
+from mmkeras.export.wire import served
+from mmkeras.keys import PRESENT
+
+# How many samples an artefact is tried on where no records are given.
+SAMPLES = 4
+# Largest relative difference that other kernels and another precision make, and the least share of samples whose ids,
+# classes and words must be the same; near ties may fall otherwise, and do where weights have a few bits only.
+TOLERANCES = {
+    "saved_model": (1e-4, 0.99),
+    "tflite": (1e-3, 0.98),
+    "tflite float16": (2e-2, 0.9),
+    "tflite dynamic": (0.1, None),
+    "tflite int8": (0.35, None),
+    "onnx": (1e-3, 0.98),
+}
+
+
+def requests_of(task, signatures, records=None, *, batch=None, shapes=None):
+    """Requests for every signature, and what Keras answers to them.
+
+    Args:
+        task: the task.
+        signatures: dict name -> `ServedFunction`.
+        records: list of records; None makes some up.
+        batch: None, or of how many rows a request must be.
+        shapes: None, or dict name -> shapes without batch by input, to which values are cut or padded with zeros.
+
+    Returns:
+        Dict name -> list of (request, answer), each a dict of arrays.
+    """
+    pieces, found, answers = pieces_of(task.preprocessor), {}, {}
+    for name, signature in signatures.items():
+        endpoint = signature.endpoint
+        x, given = _inputs(task, signature, records)
+        x = (
+            x
+            if shapes is None
+            else {key: fitted(value, shapes[name][key]) if key in shapes[name] else value for key, value in x.items()}
+        )
+        rows = len(next(iter(x.values())))
+        x |= {key: np.full((rows, *shape), value) for key, (shape, value) in _constants(signature).items()}
+        known = id(endpoint.model), tuple(sorted(signature.constants)), signature.raw
+        if known not in answers:
+            model = endpoint.model
+            outputs = model.predict_on_batch([x[tensor.name] for tensor in model.inputs])
+            answers[known] = {key: _plain(values) for key, values in outputs.items()}
+        answer = answers[known]
+        if signature.raw:
+            request = served(task.preprocessor, given, endpoint.modalities)
+            request |= {key: x[key] for key in signature.specs if key not in request}
+            answer = in_words(answer, endpoint.replies, pieces)
+        else:
+            request = {key: x[key] for key in signature.specs}
+        step = rows if batch is None else batch
+        starts = range(0, rows - step + 1, step)
+        found[name] = [
+            tuple({k: v[start : start + step] for k, v in part.items()} for part in (request, answer))
+            for start in starts
+        ]
+    return found
+
+
+def ask_saved_model(path, requests, *, libraries=(), repeats=20):
+    """Answers of a SavedModel, by TensorFlow's C library in a process that imports no Python of TensorFlow.
+
+    Args:
+        path: its folder.
+        requests: dict name -> list of (request, answer).
+        libraries: files of operations to load first.
+        repeats: how often each signature is timed, with one row.
+
+    Returns:
+        Dict name -> list of answers, and dict name -> milliseconds by number of threads.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        asked, told = (os.path.join(folder, name) for name in ("requests.npz", "answers.npz"))
+        packed = {
+            f"{name}/{key}": value for name, ((request, _),) in requests.items() for key, value in request.items()
+        }
+        np.savez(asked, **c_api.pack(packed))
+        command = [sys.executable, "-I", c_api.__file__, os.fspath(path), asked, told, "--repeats", str(repeats)]
+        command += ["--threads", "1", "2", "--rows", "1", *(word for file in libraries for word in ("--library", file))]
+        told_of = run_child(command, f"loading {str(path)!r} as a server does")
+        answers = {}
+        with np.load(told, allow_pickle=False) as file:
+            for name, array in c_api.unpack(file).items():
+                signature, _, key = name.partition("/")
+                answers.setdefault(signature, {})[key] = array
+    if told_of["imported"]:
+        raise ExportError(f"The process that asked must be a stranger. Received: it imported {told_of['imported']}")
+    times = {name: {int(n): value for n, value in timed.items()} for name, timed in told_of["milliseconds"].items()}
+    return {name: [answer] for name, answer in answers.items()}, times
+
+
+def checks_of(requests, answers, milliseconds, kind, tolerance=None):
+    """Compare answers; an `ExportError` where they are beyond tolerance.
+
+    Args:
+        requests: dict name -> list of (request, answer of Keras).
+        answers: dict name -> list of answers.
+        milliseconds: dict name -> milliseconds by number of threads.
+        kind: key of `TOLERANCES`.
+        tolerance: the largest relative difference, None for the usual one.
+    """
+    usual, least = TOLERANCES[kind]
+    limit = usual if tolerance is None else tolerance
+    checks = []
+    for name, asked in requests.items():
+        expected, found = (_joined(rows) for rows in ([answer for _, answer in asked], answers[name]))
+        check = compare(name, expected, found, milliseconds.get(name, {}))
+        checks.append(check)
+        unequal = least is not None and check.agreement is not None and check.agreement < least
+        if not check.relative_l2 <= limit or unequal:
+            agreed = "" if check.agreement is None else f" and {100 * check.agreement:.1f} % of answers equal"
+            raise ExportError(
+                f"What was exported does not answer as the model does: {name!r} is off by {check.relative_l2:.3g} "
+                f"(relative){agreed}, and {limit:g} is allowed. Nothing was left behind. Give `records` that are like "
+                "those it was trained on, a `tolerance` if this is near enough for you, or report it"
+            )
+    return checks
+
+
+def run_child(command, doing):
+    """Run a child process that prints one line of JSON; an `ExportError` with its last words where it fails."""
+    child = subprocess.run(command, capture_output=True, text=True, check=False)
+    if child.returncode:
+        words = (child.stderr.strip() or child.stdout.strip() or "no message").splitlines()
+        died = f"it was ended by signal {-child.returncode}" if child.returncode < 0 else words[-1]
+        raise ExportError(f"{doing} failed: {died}")
+    return json.loads(child.stdout.strip().splitlines()[-1])
+
+
+def size_of(path):
+    """Bytes of a file, or of all files in a folder."""
+    path = pathlib.Path(path)
+    return (
+        sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) if path.is_dir() else path.stat().st_size
+    )
+
+
+def _inputs(task, signature, records):
+    """A batch of prepared inputs for a signature, and the records behind it."""
+    model, modalities = signature.endpoint.model, signature.endpoint.modalities
+    needed = [tensor.name for tensor in model.inputs if tensor.name not in signature.constants]
+    if signature.raw:
+        given = records or sample_records(task.preprocessor, modalities, SAMPLES)
+        x = dict(task.prepare(given, modalities))
+    elif records is not None:
+        given = records
+        x = dict(task.prepare(given, None if model is task else modalities))
+    else:
+        given, x = None, sample_inputs(task, model, SAMPLES)
+    rows = len(next(iter(x.values())))
+    rng = np.random.default_rng(0)
+    for tensor in model.inputs:
+        if tensor.name.endswith(PRESENT) and tensor.name in needed and not signature.raw and rows > 1:
+            # Some of each modality are absent, whatever stands in their place.
+            x[tensor.name] = np.asarray(x.get(tensor.name, np.ones(rows, bool))) & (rng.uniform(0, 1, rows) < 0.7)
+        elif tensor.name in needed and tensor.name not in x:
+            x[tensor.name] = rng.uniform(0, 1, (rows, *tensor.shape[1:])).astype(tensor.dtype)
+    if not signature.raw:
+        there = _all_there(signature, x, rows)
+        x = {key: values[there] for key, values in x.items()}
+    return x, given
+
+
+def _all_there(signature, x, rows):
+    """Rows that a signature can say: where it takes no flags, all modalities must be there."""
+    there = np.ones(rows, bool)
+    for key in signature.constants:
+        if key.endswith(PRESENT):
+            there &= np.asarray(x.get(key, there), bool)
+    if not there.any():
+        raise ValueError(
+            "At least one record must have all modalities, to try `predict` with. Received: none of "
+            f"{rows} records has all of {[key.removesuffix(PRESENT) for key in signature.constants]}"
+        )
+    return there
+
+
+def _constants(signature):
+    shapes = {tensor.name: (tensor.shape[1:], tensor.dtype) for tensor in signature.endpoint.model.inputs}
+    return {key: (shapes[key][0], np.array(value, shapes[key][1])) for key, value in signature.constants.items()}
+
+
+def _plain(values):
+    values = np.asarray(keras.ops.convert_to_numpy(values))
+    return values if values.dtype.kind in "biu" else values.astype("float32")
+
+
+def _joined(rows):
+    return {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
