@@ -319,6 +319,83 @@ def generate():
     return table(header, rows) + f"\n\n20 words of 5,000, on two cores: `{command}`."
 
 
+def export_matrix():
+    """Every task in every format."""
+    if not (RESULTS / "export_matrix.json").exists():
+        return "Not recorded yet."
+    found, command = recorded("export_matrix")
+    kinds = {"keras": "`.keras`", "saved_model": "SavedModel", "tflite": "TFLite"}
+    kinds |= {f"tflite {name}": name for name in ("float16", "dynamic", "int8")} | {"onnx": "ONNX"}
+    rows, reasons = [], {}
+    for task, by_kind in found.items():
+        if not isinstance(by_kind, dict):
+            continue
+        cells = []
+        for kind in kinds:
+            row = by_kind[kind]
+            if "because" in row:
+                note = reasons.setdefault(row["because"], len(reasons) + 1)
+                cells.append(f"no ({note})")
+                continue
+            told = [f"{row['kb']:,.0f} KB", f"{row['relative_l2']:.0e}" if row["relative_l2"] else "0"]
+            told += [] if row["agreement"] is None else [f"{100 * row['agreement']:.0f} %"]
+            told += [] if row.get("ms") is None else [f"{row['ms']:.2g} ms"]
+            cells.append("yes: " + ", ".join(told))
+        rows.append((task, *cells))
+    said = [
+        "Size, relative difference to Keras (the worst signature), share of samples whose words and classes are the "
+        "same, milliseconds for one sample on one thread. Small encoders, two epochs on the toy world, 16 samples of "
+        f"its test split: `{command}`.",
+        *(f"({number}) {reason}" for reason, number in reasons.items()),
+    ]
+    operations = {
+        row["select_operations"]
+        for kinds in found.values()
+        if isinstance(kinds, dict)
+        for row in kinds.values()
+        if "select_operations" in row
+    }
+    said[0] += f" Operations beyond TFLite's built-in ones, in all files together: {sum(operations)}."
+    return table(("task", *kinds.values()), rows) + "\n\n" + "\n\n".join(said)
+
+
+def export():
+    """What a request costs, and what 8 bits lose."""
+    if not (RESULTS / "export.json").exists():
+        return "Not recorded yet."
+    found, command = recorded("export")
+    peers = {
+        "predict": "`model.predict`",
+        "function": "`tf.function`",
+        "onnx": "ONNX Runtime",
+        "torch_loop": "PyTorch loop",
+        "torch_compiled": "`torch.compile`",
+        "dynamic": "TFLite, 8-bit weights",
+    }
+    names = {"classifier": "picture and sentence, VGG and LSTM", "captioner": "20 words of 5,000, LSTM with attention"}
+    rows = []
+    for name, title in names.items():
+        for peer, of_peer in peers.items():
+            key = f"{name}_ratio_vs_{peer}"
+            if key in found:
+                times = [f"{found[f'{name}_ms']:.2f}", f"{found[f'{name}_{peer}_ms']:.2f}", f"{found[key]:.3f}"]
+                rows.append((title, of_peer, *times))
+    speed = table(("one request", "peer", "TFLite ms", "peer ms", "time here / there"), rows)
+    rows = [
+        (
+            title,
+            f"{found[f'{name}_num_test']:,}",
+            f"{100 * found[f'{name}_float32_accuracy']:.2f}",
+            f"{100 * found[f'{name}_dynamic_accuracy']:.2f}",
+            f"{found[f'{name}_size_ratio']:.2f}",
+        )
+        for name, title in {"toy": "toy world, parcels", "easy_vqa": "easy-VQA", "fsdd": "spoken digits"}.items()
+        if f"{name}_size_ratio" in found
+    ]
+    lost = table(("set", "test samples", "% in float32", "% in 8 bits", "size, 8 bits / float32"), rows)
+    return f"{speed}\n\n{lost}\n\nOn two cores, one seed: `{command}`."
+
+
 def filled(text):
     """README text with every table between its markers made anew."""
     for name, make in (
@@ -334,6 +411,8 @@ def filled(text):
         ("generate", generate),
         ("clips", clips),
         ("video", video),
+        ("export_matrix", export_matrix),
+        ("export", export),
     ):
         block = re.compile(rf"<!-- {name} -->.*?<!-- /{name} -->", re.DOTALL)
         text = block.sub(lambda _, name=name, make=make: f"<!-- {name} -->\n{make()}\n<!-- /{name} -->", text)
@@ -344,7 +423,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing; fail if a table is not current")
     arguments = parser.parse_args()
-    for readme in (ROOT / "README.md", ROOT / "benchmarks" / "README.md"):
+    for readme in (ROOT / "README.md", ROOT / "benchmarks" / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         before = readme.read_text()
         after = filled(before)
         if arguments.check and after != before:

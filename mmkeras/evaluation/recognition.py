@@ -7,6 +7,15 @@ import numpy as np
 
 from mmkeras.evaluation.sentences import Tokenize, caption_tokens
 
+RATES = (
+    "word_error_rate",
+    "substitution_rate",
+    "insertion_rate",
+    "deletion_rate",
+    "character_error_rate",
+    "sentence_accuracy",
+)
+
 
 class Edits(NamedTuple):
     """Fewest edits that turn what was recognised into what was said.

@@ -1,6 +1,6 @@
 """Shipping: SavedModel, TFLite and what serves them, each proven before the call returns."""
 
-from mmkeras.export.asking import SavedModelRunner, encoder_of
+from mmkeras.export.asking import SavedModelRunner, TaskRunner, encoder_of
 from mmkeras.export.c_api import ServedModel
 from mmkeras.export.card import read_card
 from mmkeras.export.client import GrpcClient, RestClient
@@ -48,6 +48,7 @@ else:
         "ServedModel",
         "ServingConfig",
         "Signature",
+        "TaskRunner",
         "encoder_of",
         "read_card",
         "read_signatures",

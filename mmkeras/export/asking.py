@@ -93,8 +93,22 @@ class SavedModelRunner:
         return answers[0] if one else answers
 
 
+@final
 class TaskRunner:
-    """Ask a task itself, as `LiteRunner` asks its file."""
+    """Ask a task itself, as `LiteRunner` asks its file.
+
+    Args:
+        task: a task.
+
+    Attributes:
+        signatures: names of what it can be asked, the first being the usual one.
+
+    Example:
+
+    >>> task = mm.models.MultimodalClassifier({"features": mm.encoders.features((6,))}, classes=["cat", "dog"])
+    >>> TaskRunner(task).ask({"features": np.ones(6)})["label"] in ("cat", "dog")
+    True
+    """
 
     def __init__(self, task):
         self.task = task

@@ -24,6 +24,7 @@ def to_onnx(
     path=None,
     *,
     signature=None,
+    endpoints=None,
     batch=1,
     records=None,
     shapes=None,
@@ -40,6 +41,7 @@ def to_onnx(
         task: the task, on the TensorFlow backend.
         path: file to be; None takes `saved_models/<name of the task>.onnx`.
         signature: name of the endpoint; None takes the first.
+        endpoints: dict of `mm.models.Endpoint`s by name; None takes `task.endpoints()`.
         batch: of how many samples a request is.
         records: raw records to try it on; None makes some up.
         shapes: dict of shapes without batch by input, where neither encoders nor the preprocessor fix them.
@@ -64,7 +66,7 @@ def to_onnx(
     except ImportError as error:
         raise ImportError("ONNX needs three more packages: pip install 'mmkeras[onnx]'") from error
     records = listed(records)
-    task, endpoints = as_endpoints(task, None, signature and [signature])
+    task, endpoints = as_endpoints(task, endpoints, signature and [signature])
     name = next(iter(endpoints))
     target = pathlib.Path(DEFAULT_FOLDER, f"{task.name}.onnx") if path is None else pathlib.Path(path)
     if target.suffix != ".onnx":

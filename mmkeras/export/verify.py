@@ -16,7 +16,7 @@ from mmkeras.export.lite_runner import fitted
 from mmkeras.export.replies import in_words
 from mmkeras.export.report import ExportError, compare
 from mmkeras.export.samples import sample_inputs, sample_records
-from mmkeras.export.wire import served
+from mmkeras.export.wire import received, served
 from mmkeras.keys import PRESENT
 
 # How many samples an artefact is tried on where no records are given.
@@ -48,27 +48,29 @@ def requests_of(task, signatures, records=None, *, batch=None, shapes=None):
     """
     pieces, found, answers = pieces_of(task.preprocessor), {}, {}
     for name, signature in signatures.items():
-        endpoint = signature.endpoint
-        x, given = _inputs(task, signature, records)
-        x = (
-            x
-            if shapes is None
-            else {key: fitted(value, shapes[name][key]) if key in shapes[name] else value for key, value in x.items()}
-        )
+        endpoint, request = signature.endpoint, {}
+        given = records
+        if signature.raw:
+            given = records or sample_records(task.preprocessor, endpoint.modalities, SAMPLES)
+            request = served(task.preprocessor, given, endpoint.modalities)
+            given = received(task.preprocessor, request, given, endpoint.modalities)
+        x = _inputs(task, signature, given)
+        if shapes is not None:
+            x = {key: fitted(value, shapes[name].get(key, value.shape[1:])) for key, value in x.items()}
+        if batch is not None:
+            # Whole requests, of which rows fill up the last.
+            rows = len(next(iter(x.values())))
+            x = {key: value[np.arange(-(-rows // batch) * batch) % rows] for key, value in x.items()}
         rows = len(next(iter(x.values())))
         x |= {key: np.full((rows, *shape), value) for key, (shape, value) in _constants(signature).items()}
         known = id(endpoint.model), tuple(sorted(signature.constants)), signature.raw
         if known not in answers:
-            model = endpoint.model
-            outputs = model.predict_on_batch([x[tensor.name] for tensor in model.inputs])
+            outputs = endpoint.model.predict_on_batch([x[tensor.name] for tensor in endpoint.model.inputs])
             answers[known] = {key: _plain(values) for key, values in outputs.items()}
         answer = answers[known]
+        request |= {key: x[key] for key in signature.specs if key not in request}
         if signature.raw:
-            request = served(task.preprocessor, given, endpoint.modalities)
-            request |= {key: x[key] for key in signature.specs if key not in request}
             answer = in_words(answer, endpoint.replies, pieces)
-        else:
-            request = {key: x[key] for key in signature.specs}
         step = rows if batch is None else batch
         starts = range(0, rows - step + 1, step)
         found[name] = [
@@ -98,7 +100,7 @@ def ask_saved_model(path, requests, *, libraries=(), repeats=20):
         np.savez(asked, **c_api.pack(packed))
         command = [sys.executable, "-I", c_api.__file__, os.fspath(path), asked, told, "--repeats", str(repeats)]
         command += ["--threads", "1", "2", "--rows", "1", *(word for file in libraries for word in ("--library", file))]
-        told_of = run_child(command, f"loading {str(path)!r} as a server does")
+        told_of = run_child(command, "asking the SavedModel as a server does")
         answers = {}
         with np.load(told, allow_pickle=False) as file:
             for name, array in c_api.unpack(file).items():
@@ -157,17 +159,13 @@ def size_of(path):
 
 
 def _inputs(task, signature, records):
-    """A batch of prepared inputs for a signature, and the records behind it."""
+    """A batch of prepared inputs for a signature."""
     model, modalities = signature.endpoint.model, signature.endpoint.modalities
     needed = [tensor.name for tensor in model.inputs if tensor.name not in signature.constants]
-    if signature.raw:
-        given = records or sample_records(task.preprocessor, modalities, SAMPLES)
-        x = dict(task.prepare(given, modalities))
-    elif records is not None:
-        given = records
-        x = dict(task.prepare(given, None if model is task else modalities))
+    if records is None:
+        x = sample_inputs(task, model, SAMPLES)
     else:
-        given, x = None, sample_inputs(task, model, SAMPLES)
+        x = dict(task.prepare(records, None if model is task and not signature.raw else modalities))
     rows = len(next(iter(x.values())))
     rng = np.random.default_rng(0)
     for tensor in model.inputs:
@@ -176,24 +174,14 @@ def _inputs(task, signature, records):
             x[tensor.name] = np.asarray(x.get(tensor.name, np.ones(rows, bool))) & (rng.uniform(0, 1, rows) < 0.7)
         elif tensor.name in needed and tensor.name not in x:
             x[tensor.name] = rng.uniform(0, 1, (rows, *tensor.shape[1:])).astype(tensor.dtype)
-    if not signature.raw:
-        there = _all_there(signature, x, rows)
-        x = {key: values[there] for key, values in x.items()}
-    return x, given
-
-
-def _all_there(signature, x, rows):
-    """Rows that a signature can say: where it takes no flags, all modalities must be there."""
+    if signature.raw:
+        return x
+    # Where it takes no flags, all modalities must be there.
     there = np.ones(rows, bool)
     for key in signature.constants:
         if key.endswith(PRESENT):
             there &= np.asarray(x.get(key, there), bool)
-    if not there.any():
-        raise ValueError(
-            "At least one record must have all modalities, to try `predict` with. Received: none of "
-            f"{rows} records has all of {[key.removesuffix(PRESENT) for key in signature.constants]}"
-        )
-    return there
+    return {key: values[there] for key, values in x.items()} if there.any() else sample_inputs(task, model, SAMPLES)
 
 
 def _constants(signature):

@@ -47,6 +47,22 @@ def served(preprocessor, records, modalities):
     return tensors
 
 
+def received(preprocessor, tensors, records, modalities):
+    """Records as a server sees them: what travelled as strings in place of what it was made of.
+
+    A wav file holds 16 bits, and a picture whole levels, where arrays may hold more.
+    """
+    seen = [dict(record) for record in records]
+    for name in modalities:
+        values = tensors[serving_key(name, preprocessor[name].kind)]
+        if values.dtype == object:
+            for row, value in enumerate(values):
+                sent = [frame for frame in value if frame] if isinstance(value, np.ndarray) else value
+                # An empty sentence is one where it cannot be absent.
+                seen[row][name] = sent if len(sent) or name not in preprocessor.optional else None
+    return seen
+
+
 def _sentence(name, record, optional):
     value = record.get(name)
     if isinstance(value, (list, tuple)) and value and isinstance(value[0], (str, bytes)):

@@ -50,6 +50,8 @@ class Transcriber(Task):
         Graves et al. 2006, Connectionist Temporal Classification. Assael et al. 2016, LipNet.
     """
 
+    sentence = _SENTENCE
+
     def __init__(
         self,
         encoders,

@@ -26,6 +26,8 @@ def pieces_of(tokenizer, kind, num_ids):
     if kind == "word_piece":
         mark = tokenizer.suffix_indicator
         return [(token[len(mark) :] if token.startswith(mark) else " " + token).encode() for token in tokens]
+    # What SentencePiece says for what no piece covers, whose id that of a piece that cannot exist is.
+    tokens[tokenizer.token_to_id("\0")] = " \u2047 "
     found = [_BYTE.fullmatch(token) for token in tokens]
     return [
         bytes([int(byte[1], 16)]) if byte else token.replace("\u2581", " ").encode()

@@ -144,7 +144,7 @@ def summarize(
     *,
     num_frames: int = 8,
     candidates: int = 64,
-    scores: Callable[[np.ndarray], Any] | None = None,
+    scores: Callable[[np.ndarray], Any] | Sequence[float] | None = None,
     score_weight: float = 0.5,
     gap: int = 0,
 ) -> Summary:
@@ -156,13 +156,21 @@ def summarize(
     summary.write_film("short.mp4", seconds=20)
     ```
 
+    Where a task has learned what counts, by labels for each frame, what it says of the clip are the scores:
+
+    ```python
+    eventful = [1 - moment["probabilities"]["nothing"] for moment in task.tag({"video": "holiday.mp4"})]
+    summary = mm.retrieval.summarize("holiday.mp4", encoder, scores=eventful)
+    ```
+
     Args:
         video: path or bytes of a file, or an array (frame, height, width, 3) of levels from 0 to 255.
         encode: an image encoder, or a function from frames, uint8 (frame, height, width, 3), to vectors.
         num_frames: how many frames stand for the clip.
         candidates: how many frames, from all over the clip, are looked at.
-        scores: function from these frames to how much each matters, 0 to 1, such as what a head that was trained on
-            people's summaries says; None where there are none.
+        scores: how much each frame matters, 0 to 1: a function from the frames that are looked at to a number for
+            each, or numbers that stand for equal parts of the clip from its beginning to its end, however many, such
+            as what a head for each frame says; None where there are none.
         score_weight: see `select_frames`.
         gap: fewest candidates between two chosen ones.
 
@@ -186,7 +194,7 @@ def summarize(
         clip = read_clip(video, sampling, sound=False)
         frames, times = clip.frames, np.asarray(clip.times)
     vectors = _encoded(encode, frames)
-    importance = None if scores is None else np.asarray(scores(frames), "float64").reshape(len(frames))
+    importance = _importance(scores, frames)
     chosen = select_frames(vectors, num_frames, scores=importance, score_weight=score_weight, gap=gap)
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     coverage = float(np.maximum(unit @ unit[chosen].T, 0.0).max(axis=1).mean())
@@ -210,6 +218,22 @@ def _encoded(encode, frames):
             f"`encode` must give a vector for each of {len(frames)} frames. Received: an array of shape {vectors.shape}"
         )
     return vectors
+
+
+def _importance(scores, frames):
+    """A number for each frame, or None."""
+    if scores is None:
+        return None
+    if callable(scores):
+        return np.asarray(scores(frames), "float64").reshape(len(frames))
+    scores = np.asarray(scores, "float64")
+    if scores.ndim != 1 or not len(scores):
+        raise ValueError(
+            "`scores` must be a function of the frames, or a list of numbers that stand for equal parts of the clip. "
+            f"Received: an array of shape {scores.shape}"
+        )
+    # Each frame stands for an equal part of the clip too, and is in the middle of it.
+    return scores[((np.arange(len(frames)) + 0.5) * len(scores) / len(frames)).astype(int)]
 
 
 def _spans(times, share, end):

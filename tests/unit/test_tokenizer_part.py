@@ -262,3 +262,15 @@ def test_missing_tensorflow_text_is_named(made, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_text", None)
     with pytest.raises(ImportError, match="pip install tensorflow-text"):
         Text(length=5, tokenizer=made["bert"]).graph(tf.constant("dog"))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_pieces_join_to_what_decode_says(family, made):
+    """What a served graph joins is what Python says, for whole sentences of the vocabulary."""
+    text = Text(tokenizer=made[family])
+    pieces, between = text.pieces
+    assert len(pieces) == text.num_tokens
+    for sentence in SENTENCES[:4]:
+        ids = text.encode(sentence)
+        said = between.join(pieces[index] for index in ids).decode("utf-8", "replace").strip(" ")
+        assert said == text.decode(ids).strip(" "), sentence

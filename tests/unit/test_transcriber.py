@@ -32,10 +32,18 @@ def make(**options):
 
 
 @pytest.fixture(scope="module")
-def trained():
+def heard(tmp_path_factory):
+    """What is said on unseen records while a task learns."""
+    on_tensorflow = keras.backend.backend() == "tensorflow"
+    folder = tmp_path_factory.mktemp("logs") if on_tensorflow else None
+    return mm.training.SentenceCallback(records(8, seed=3000), every=20, num_samples=3, log_dir=folder)
+
+
+@pytest.fixture(scope="module")
+def trained(heard):
     task = make()
     task.compile(keras.optimizers.Adam(2e-2))
-    task.fit(task.preprocessor.dataset(records(48), 8), epochs=45, verbose=0)
+    task.fit(task.preprocessor.dataset(records(48), 8), epochs=45, callbacks=[heard], verbose=0)
     return task
 
 
@@ -78,6 +86,46 @@ def test_without_a_preprocessor_it_says_ids():
     assert np.isfinite(task.fit(x, verbose=0).history["loss"][0])
     said = task.transcribe({"features_face": np.ones((24, 7))})
     assert all(isinstance(word, int) and 0 < word < 5 for word in said)
+
+
+def test_error_rates_are_measured_while_it_learns(trained, heard):
+    said, true = trained.transcribe(heard.records), [record["text"] for record in heard.records]
+    assert list(heard.results) == [0, 19, 39, 44]
+    assert heard.results[44] == mm.evaluation.recognition_report(said, true)
+    assert heard.samples == said[:3]
+    history = trained.history.history
+    assert history["val_word_error_rate"][0] > 0.9
+    assert history["val_word_error_rate"][-1] == mm.evaluation.word_error_rate(said, true) < 0.3
+    # Between measurements, what was measured last.
+    for name in ("word_error_rate", "character_error_rate"):
+        expected = [heard.results[epoch][name] for epoch in (0, 19, 39, 44)]
+        assert history[f"val_{name}"] == np.repeat(expected, (19, 20, 5, 1)).tolist()
+
+
+@pytest.mark.parametrize(
+    ("held", "options", "message"),
+    [
+        (records(2), {"measures": ("bleu_4",)}, "for a Transcriber must name some of.*word_error_rate"),
+        ([{**records(1)[0], "text": ["one", "won"]}], {}, "compared with one sentence.*won"),
+        (records(2), {"measures": ("accuracy",)}, "of .*for a Transcriber"),
+        (records(2), {"measures": ()}, "`measures`"),
+    ],
+)
+def test_what_cannot_be_measured_is_said(held, options, message):
+    task = make()
+    task.compile()
+    with pytest.raises(ValueError, match=message):
+        task.fit(task.prepare(records(2)), callbacks=[mm.training.SentenceCallback(held, **options)], verbose=0)
+
+
+@pytest.mark.tensorflow
+def test_samples_are_written_for_tensorboard(trained, heard):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    written = EventAccumulator(str(heard.log_dir), size_guidance={"tensors": 0}).Reload()
+    assert {"val_word_error_rate", "val_character_error_rate", "sentences"} <= set(written.Tags()["tensors"])
+    text = written.Tensors("sentences")[-1].tensor_proto.string_val[0].decode()
+    assert [f"| {heard.samples[row]} | {SENTENCES[row]} |" in text for row in range(3)] == [True] * 3
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,199 @@
+"""What does an answer cost once a model has shipped, and what does it lose in 8 bits?
+
+python benchmarks/export.py --data DIR --torch PYTHON
+
+Two models answer one request at a time, as a phone or a server sees them: a classifier of a picture and a sentence (VGG
+at 64x64, LSTM, gated fusion), and a captioner that says 20 words of 5,000 greedily about 49 tokens (LSTM of 256 with
+attention, the whole loop inside). Each is exported as TFLite and timed beside `model.predict`, beside a call of a
+`tf.function`, beside ONNX Runtime, and the captioner beside PyTorch, a loop over its step, plain and under
+`torch.compile`, in a process of its own with the interpreter given by `--torch`. All take turns in one run, with two
+threads each.
+
+With `--data`, a folder above `easy-VQA` and the Free Spoken Digit Dataset, models of these sets and of the toy world
+are trained by the recipes of `easy_vqa.py`, `fsdd.py` and the demo, exported in float32 and with weights in 8 bits, and
+both files are scored on the test split by LiteRT. Nothing is selected.
+"""
+
+import functools
+import pathlib
+import tempfile
+import time
+
+import common
+import easy_vqa
+import fsdd
+import generate
+import keras
+import numpy as np
+import tensorflow as tf
+
+import mmkeras as mm
+
+SIDE, LENGTH, THREADS = 64, 20, 2
+TOY_SAMPLES, TOY_EPOCHS = 5000, 6
+
+
+def classifier():
+    keras.utils.set_random_seed(0)
+    encoders = {
+        "image": mm.encoders.vgg(3, 16, image_shape=(SIDE, SIDE, 3)),
+        "text": mm.encoders.lstm(2000, 128, embedding_dim=64),
+    }
+    task = mm.models.MultimodalClassifier(encoders, mm.layers.GatedFusion(64), classes=10)
+    rng = np.random.default_rng(0)
+    x = {
+        "image": rng.uniform(0, 255, (1, SIDE, SIDE, 3)).astype("float32"),
+        "token_ids": rng.integers(1, 2000, (1, LENGTH)).astype("int32"),
+    }
+    return task, "classify", x
+
+
+def captioner():
+    keras.utils.set_random_seed(0)
+    decoder = generate.make_decoder(generate.SIZES)
+    encoder = mm.encoders.features((generate.KEYS, generate.SIZES["context_dim"]))
+    task = mm.models.ImageCaptioner({"features": encoder}, decoder, end_id=generate.END_ID)
+    context = np.random.default_rng(0).normal(size=(1, generate.KEYS, generate.SIZES["context_dim"]))
+    return task, "generate", {"features": context.astype("float32")}
+
+
+def timed(name, task, endpoint, x, pairs, torch, folder):
+    """Milliseconds of TFLite, and its ratio to each peer."""
+    endpoints = {endpoint: task.endpoints()[endpoint]}
+    if endpoint == "generate":
+        endpoints = {endpoint: task.endpoints(max_length=LENGTH, min_length=LENGTH - 1)[endpoint]}
+    shapes = {key: values.shape[1:] for key, values in x.items()}
+    model = endpoints[endpoint].model
+    # What the file does not take are zeros.
+    zeros = {t.name: np.zeros((1, *t.shape[1:]), t.dtype) for t in model.inputs if t.name not in x}
+    fed = [{**x, **zeros}[tensor.name] for tensor in model.inputs]
+    constant = [tf.constant(values) for values in fed]
+    function = tf.function(lambda given: model(given, training=False), jit_compile=False)
+    peers = {
+        "predict": lambda: model.predict(fed, verbose=0),
+        "function": lambda: {key: values.numpy() for key, values in function(constant).items()},
+    }
+    results, runners = {}, {}
+    for kind, quantize in (("float32", None), ("dynamic", "dynamic")):
+        path = folder / f"{name}_{kind}.tflite"
+        report = mm.export.to_tflite(task, path, quantize=quantize, endpoints=endpoints, shapes=shapes)
+        results[f"{name}_{kind}_kb"] = report.num_bytes / 1024
+        runners[kind] = mm.export.LiteRunner(path, threads=THREADS)
+    peers["dynamic"] = lambda: runners["dynamic"].run(x)
+    try:
+        mm.export.to_onnx(task, folder / f"{name}.onnx", endpoints=endpoints, shapes=shapes)
+        peers["onnx"] = onnx(folder / f"{name}.onnx", x)
+    except mm.export.ExportError as error:
+        print(f"{name}: no ONNX: {error}")
+    process = None
+    if endpoint == "generate" and torch:
+        process = generate.Torch(torch, task.decoder, [x["features"]], generate.SIZES)
+        peers |= {
+            f"torch_{step}": functools.partial(process.runner("greedy", step), x["features"])
+            for step in ("loop", "compiled")
+        }
+    for peer, run in peers.items():
+        timing = common.interleaved(lambda: runners["float32"].run(x), run, pairs)
+        results[f"{name}_ms"] = 1000 * timing.first
+        results |= {
+            f"{name}_{peer}_ms": 1000 * timing.second,
+            f"{name}_ratio_vs_{peer}": timing.ratio,
+            f"{name}_ratio_vs_{peer}_low": timing.low,
+            f"{name}_ratio_vs_{peer}_high": timing.high,
+        }
+        print(name, peer, f"{1000 * timing.first:.3f} {1000 * timing.second:.3f} {timing.ratio:.3f}", flush=True)
+    if process is not None:
+        process.close()
+    return results
+
+
+def onnx(path, x):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = THREADS
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return lambda: session.run(None, x)
+
+
+def easy_vqa_task(folder, smoke):
+    train, _, test = mm.data.sets.easy_vqa(folder / "easy_vqa").official_split()
+    train, test = (train.take(200), test.take(50)) if smoke else (train, test)
+    task = easy_vqa.trained(train, easy_vqa.FUSIONS["film"], 1 if smoke else easy_vqa.EPOCHS, 0)
+    x = task.preprocessor.dataset(test, 64, shuffle=False, strict=True)
+    return task, x
+
+
+def fsdd_task(folder, smoke):
+    records = fsdd.read(mm.data.sets.fsdd(folder / "fsdd"))
+    held = records.filter(lambda record: record["index"] in fsdd.HELD_OUT)
+    train = records.filter(lambda record: record["index"] >= fsdd.HELD_OUT.stop)
+    sizes = fsdd.SMOKE if smoke else fsdd.SIZES
+    task = fsdd.trained(train.take(200) if smoke else train, fsdd.KNOWN, sizes, 0)
+    return task, task.preprocessor.dataset(fsdd.as_recorded(held), 128, shuffle=False, strict=True)
+
+
+def toy_task(folder, smoke):
+    world = mm.data.toy.ToyWorld(200 if smoke else TOY_SAMPLES, text_attributes=("owner", "colour", "count"))
+    train, test = (world.arrays(split, label="parcel") for split in ("train", "test"))
+    keras.utils.set_random_seed(0)
+    encoders = {
+        "image": mm.encoders.vgg(3, 16, convolutions=1, image_shape=(64, 64, 3), pooling="max"),
+        "text": mm.encoders.lstm(len(world.vocabulary), 64, embedding_dim=32, pooling="max"),
+        "audio": mm.encoders.conv1d_audio(32, pooling="avg"),
+    }
+    task = mm.models.MultimodalClassifier(encoders, classes=world.classes("parcel"))
+    task.compile()
+    task.fit(*train, batch_size=32, epochs=1 if smoke else TOY_EPOCHS, verbose=2)
+    return task, [test]
+
+
+def lost(name, task, batches, folder):
+    """Accuracy and size of both files, on the same samples."""
+    batches = [(x, np.asarray(y)) for x, y in batches]
+    shapes = {key: np.asarray(values).shape[1:] for key, values in batches[0][0].items()}
+    results = {}
+    for quantize in (None, "dynamic"):
+        kind = "float32" if quantize is None else quantize
+        path = folder / f"{name}_{kind}.tflite"
+        report = mm.export.to_tflite(task, path, quantize=quantize, shapes=shapes)
+        runner, right, count = mm.export.LiteRunner(path, threads=THREADS), 0, 0
+        for x, y in batches:
+            x = {key: np.asarray(values) for key, values in x.items()}
+            for row, label in enumerate(y):
+                (probabilities,) = runner.run({key: values[row : row + 1] for key, values in x.items()}).values()
+                right += int(probabilities[0].argmax() == label)
+                count += 1
+        results |= {f"{name}_{kind}_accuracy": right / count, f"{name}_{kind}_kb": report.num_bytes / 1024}
+    results[f"{name}_size_ratio"] = results[f"{name}_dynamic_kb"] / results[f"{name}_float32_kb"]
+    results[f"{name}_points_lost"] = 100 * (results[f"{name}_float32_accuracy"] - results[f"{name}_dynamic_accuracy"])
+    return results | {f"{name}_num_test": count}
+
+
+def main():
+    made = common.parser(__doc__.splitlines()[0], needs_data=False, pairs=30)
+    made.add_argument("--torch", metavar="PYTHON", help="an interpreter that has PyTorch")
+    arguments = made.parse_args()
+    started = time.perf_counter()
+    pairs = 2 if arguments.smoke else arguments.pairs
+    results = {}
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        for name, make in (("classifier", classifier), ("captioner", captioner)):
+            results |= timed(name, *make(), pairs, arguments.torch, folder)
+        tasks = {"toy": toy_task}
+        if arguments.data:
+            tasks |= {"easy_vqa": easy_vqa_task, "fsdd": fsdd_task}
+        for name, make in tasks.items():
+            task, batches = make(pathlib.Path(arguments.data or ""), arguments.smoke)
+            results |= lost(name, task, batches, folder)
+    common.show(
+        "One request at a time",
+        ("measure", "value"),
+        [(key, f"{value:.4g}") for key, value in results.items()],
+    )
+    common.report("export", results, arguments, started)
+
+
+if __name__ == "__main__":
+    main()
