@@ -8,7 +8,7 @@ SERVING_VENV := .venv-serving
 BIN := $(VENV)/bin
 TEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: help demo test test-all test-jax test-serving lint coverage wheel bench-layers bench-toy bench-pipeline bench-retrieval bench-spoken-digits bench-flickr8k-retrieval bench-micro-batches bench-easy-vqa bench-mosi bench-avdigits bench-fsdd bench-esc10 bench-eeg bench-toy-captions bench-flickr8k-caption bench-translate bench-generate bench-toy-clips bench-grid bench-video bench-gpu tables clean
+.PHONY: help demo test test-all test-jax test-serving lint coverage wheel bench-layers bench-toy bench-pipeline bench-retrieval bench-spoken-digits bench-flickr8k-retrieval bench-micro-batches bench-easy-vqa bench-mosi bench-avdigits bench-fsdd bench-esc10 bench-eeg bench-toy-captions bench-flickr8k-caption bench-translate bench-generate bench-toy-clips bench-grid bench-video bench-export bench-export-matrix bench-gpu tables clean
 
 help:  ## Say what there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
@@ -105,6 +105,12 @@ bench-grid: $(VENV)/ready  ## Score words and sentences by lips and sound: make 
 
 bench-video: $(VENV)/ready  ## Time training steps on clips: make bench-video TORCH=python-with-torch
 	$(BIN)/python benchmarks/video.py --torch $(TORCH) --record
+
+bench-export: $(VENV)/ready  ## Time shipped models, and what 8 bits lose: make bench-export DATA=DIR TORCH=python-with-torch
+	$(BIN)/python benchmarks/export.py $(if $(DATA),--data $(DATA)) $(if $(TORCH),--torch $(TORCH)) --record
+
+bench-export-matrix: $(VENV)/ready  ## Ship every task in every format
+	$(BIN)/python benchmarks/export_matrix.py --record
 
 bench-gpu: $(JAX_VENV)/ready  ## Time model.fit on an accelerator, JAX backend
 	KERAS_BACKEND=jax $(JAX_VENV)/bin/python benchmarks/gpu.py --record

@@ -12,9 +12,14 @@ threads each.
 With `--data`, a folder above `easy-VQA` and the Free Spoken Digit Dataset, models of these sets and of the toy world
 are trained by the recipes of `easy_vqa.py`, `fsdd.py` and the demo, exported in float32 and with weights in 8 bits, and
 both files are scored on the test split by LiteRT. Nothing is selected.
+
+Last, a captioner of the toy world, trained for two epochs, says sentences about 200 JPEG files of its test split by
+beams of 3: in Keras, through the `beam` signature of its SavedModel, and by LiteRT, from prepared pictures and from the
+files themselves.
 """
 
 import functools
+import io
 import pathlib
 import tempfile
 import time
@@ -25,12 +30,15 @@ import fsdd
 import generate
 import keras
 import numpy as np
+import PIL.Image
 import tensorflow as tf
+import toy_captions
 
 import mmkeras as mm
 
 SIDE, LENGTH, THREADS = 64, 20, 2
 TOY_SAMPLES, TOY_EPOCHS = 5000, 6
+PICTURES, CAPTION_EPOCHS = 200, 2
 
 
 def classifier():
@@ -170,6 +178,42 @@ def lost(name, task, batches, folder):
     return results | {f"{name}_num_test": count}
 
 
+def jpeg(picture):
+    data = io.BytesIO()
+    PIL.Image.fromarray(picture).save(data, "JPEG", quality=90)
+    return data.getvalue()
+
+
+def same_sentences(folder, smoke):
+    """Share of pictures of which all three beams are the same as in Keras."""
+    world = mm.data.toy.ToyWorld(1500 if not smoke else 100, captions_per_sample=4, seed=1)
+    train, test = world.records("train"), world.records("test")[: 10 if smoke else PICTURES]
+    text = mm.preprocessing.Text(length=20)
+    pre = mm.preprocessing.Preprocessor(image=mm.preprocessing.Image((64, 64)), text=text).adapt(train)
+    batches = pre.dataset(train, 64, group_size=4)
+    task = toy_captions.make_task(pre, CAPTION_EPOCHS * int(batches.cardinality()), 0)
+    task.fit(batches, epochs=CAPTION_EPOCHS, verbose=2)
+    files = [{"image": jpeg(record["image"])} for record in test]
+    expected = task.generate(files, strategy=mm.generation.Beam(3, num_return=3))
+    served = mm.export.to_saved_model(task, folder / "teller", records=files[:8])
+    lite = mm.export.to_tflite(task, folder / "teller.tflite", records=files[:8])
+    runner = mm.export.LiteRunner(lite.path, threads=THREADS)
+    x, texts = task.prepare(files, ("image",))["image"], []
+    for row in range(len(files)):
+        ids = runner.run({"image": x[row : row + 1]}, "beam")["token_ids"][0]
+        texts.append([text.decode(one) for one in ids])
+    found = {
+        "saved_model": [answer["text"] for answer in mm.export.SavedModelRunner(served.path).ask(files, "beam")],
+        "tflite": texts,
+        "tflite_from_files": [answer["text"] for answer in runner.ask(files, "beam")],
+    }
+    shares = {
+        f"same_captions_{name}": float(np.mean([a == b for a, b in zip(said, expected, strict=True)]))
+        for name, said in found.items()
+    }
+    return shares | {"num_captioned": len(files), "num_distinct_captions": len({row[0] for row in expected})}
+
+
 def main():
     made = common.parser(__doc__.splitlines()[0], needs_data=False, pairs=30)
     made.add_argument("--torch", metavar="PYTHON", help="an interpreter that has PyTorch")
@@ -187,6 +231,7 @@ def main():
         for name, make in tasks.items():
             task, batches = make(pathlib.Path(arguments.data or ""), arguments.smoke)
             results |= lost(name, task, batches, folder)
+        results |= same_sentences(folder, arguments.smoke)
     common.show(
         "One request at a time",
         ("measure", "value"),

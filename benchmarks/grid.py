@@ -6,7 +6,10 @@ Words: each word of a clip and 0.08 seconds to either side go to a model of all 
 among themselves (25 and 10 ways). Models of the lips alone, of the sound alone and of both, the last two trained with
 noise at all levels. The sound of the test clips is clean, or has white noise or babble at -5 dB behind it, measured
 over the whole clip; `--full` goes through 10, 0, -5 and -10 dB and adds sentences: words by CTC without alignments, on
-the encoder of lips that has learned words.
+the encoder of lips that has learned words; and slots.
+
+Slots (`--slots`: these alone): a whole clip goes to one model with six heads, one for each word of its sentence. Beside
+them it learns which word is said in each frame, by the alignments of the train clips.
 
 White noise and babble are of the same making in training and in the test, drawn anew.
 
@@ -26,11 +29,15 @@ RATE, FPS, HEIGHT, WIDTH = 8_000, 25, 32, 64
 # Frames of a word, from all over it, and to either side of it; seconds of its sound at most.
 FRAMES, MARGIN, SECONDS, DIM = 12, 2, 0.8, 160
 BATCH, EPOCHS, SENTENCE_EPOCHS = 32, 20, 30
+CLIP_BATCH, SLOT_EPOCHS = 8, 8
 # Words are learned first, then in noise: up to which share of the epochs, and what share of clips has which noise.
 STAGES = ((0.3, 0.05), (1.0, 0.4))
 STREAMS = {"lips": ("video",), "audio": ("audio",), "both": ("video", "audio")}
 LETTERS = [chr(code) for code in range(ord("a"), ord("z") + 1) if chr(code) != "w"]
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+SLOTS = ("command", "colour", "preposition", "letter", "digit", "adverb")
+# What is said in a frame between words.
+SILENCE = "silence"
 NOISES = {"white": mm.data.corruption.AudioNoise, "babble": mm.data.corruption.AudioBabble}
 
 
@@ -104,13 +111,19 @@ def word_model(stream, train, epochs, seed):
         dropout_rate=0.2,
         preprocessor=pre,
     )
-    steps = epochs * (len(train) // BATCH)
-    task.compile(common.adamw(3e-3, steps, weight_decay=0.05))
+    return taught(task, stream, train, BATCH, 3e-3, epochs, seed)
+
+
+def taught(task, stream, train, batch, rate, epochs, seed):
+    """The task, trained on clean sound first, then in noise."""
+    task.compile(common.adamw(rate, epochs * (len(train) // batch), weight_decay=0.05))
     done = 0
     for share, noise in STAGES:
         last = max(1, round(share * epochs))
         augment = augmentations(stream, noise, seed)
-        batches = pre.dataset(train, BATCH, cache="memory", augment=augment, seed=seed + done, drop_remainder=True)
+        batches = task.preprocessor.dataset(
+            train, batch, cache="memory", augment=augment, seed=seed + done, drop_remainder=True
+        )
         task.fit(batches, epochs=last - done, verbose=2)
         done = last
     return task
@@ -152,12 +165,63 @@ def accuracies(task, records):
     return found
 
 
+def parts_of_clips(stream):
+    parts = {"video": mm.preprocessing.Video(75, (HEIGHT, WIDTH)), "audio": mm.preprocessing.Audio(RATE, seconds=3.0)}
+    return {name: parts[name] for name in STREAMS[stream]}
+
+
+def with_slots(clips):
+    """Clips with the word of each slot, and the word that is said in each frame."""
+    records = []
+    for clip in clips:
+        words = [SILENCE] * len(clip["video"])
+        for begin, end, word in clip["words"]:
+            for frame in range(int(begin * FPS), min(len(words), round(end * FPS))):
+                words[frame] = word
+        slots = {slot: word for slot, (_, _, word) in zip(SLOTS, clip["words"], strict=True)}
+        records.append({"video": clip["video"], "audio": clip["audio"], "word": words, **slots})
+    return records
+
+
+def slot_model(stream, train, epochs, seed):
+    """The six words of a clip at once, and beside them, for when to look, the word of each frame."""
+    keras.utils.set_random_seed(seed)
+    classes = {slot: sorted({record[slot] for record in train}) for slot in SLOTS}
+    # Sound alone has steps of its own, which nobody has labelled.
+    in_frames = {"word": [SILENCE, *sorted(set().union(*classes.values()))]} if stream != "audio" else {}
+    labels = {name: mm.preprocessing.Label(known) for name, known in {**classes, **in_frames}.items()}
+    task = mm.models.VideoAudioModel(
+        encoders_of(stream),
+        fusion(),
+        classes=classes,
+        frame_classes=in_frames or None,
+        # It is what teaches the encoders.
+        loss_weights=dict.fromkeys(in_frames, 3.0),
+        pooling="attention",
+        dropout_rate=0.2,
+        preprocessor=mm.preprocessing.Preprocessor(**parts_of_clips(stream), **labels),
+    )
+    return taught(task, stream, train, CLIP_BATCH, 2e-3, epochs, seed)
+
+
+def slot_accuracies(task, records):
+    """Shares of slots, and of whole sentences, that are told right."""
+    outputs = task.predict_records(records, batch_size=20)
+    right = np.array(
+        [
+            [task.head(slot).names[best] == record[slot] for best, record in zip(answers, records, strict=True)]
+            for slot, answers in ((slot, outputs[slot].argmax(axis=1)) for slot in SLOTS)
+        ]
+    )
+    found = {slot: float(row.mean()) for slot, row in zip(SLOTS, right, strict=True)}
+    return {**found, "mean": float(right.mean()), "sentence": float(right.all(axis=0).mean())}
+
+
 def sentence_model(stream, task, train, epochs, seed):
     """Sentences of words by CTC, on the encoders of a model of words."""
     keras.utils.set_random_seed(seed)
-    parts = {"video": mm.preprocessing.Video(75, (HEIGHT, WIDTH)), "audio": mm.preprocessing.Audio(RATE, seconds=3.0)}
     text = mm.preprocessing.Text(mark_ends=False, length=6)
-    pre = mm.preprocessing.Preprocessor(**{name: parts[name] for name in STREAMS[stream]}, text=text).adapt(train)
+    pre = mm.preprocessing.Preprocessor(**parts_of_clips(stream), text=text).adapt(train)
     made = mm.models.Transcriber(
         task.encoders,
         fusion(),
@@ -172,20 +236,10 @@ def sentence_model(stream, task, train, epochs, seed):
     return made
 
 
-def measured(clips, arguments, seed):
-    train, test = split(clips, arguments.select)
-    if arguments.test:
-        test = list(mm.data.sets.grid(arguments.test))
-    if arguments.smoke:
-        train, test = train[:8], test[:4]
-    train, test = loaded(train), loaded(test)
-    levels = (10, 0, -5, -10) if arguments.full else (-5,)
-    heard = {"clean": segments(test)}
-    for name, noise in NOISES.items():
-        for level in levels:
-            heard[f"{name}_{level}"] = segments(mm.data.corruption.corrupt(test, audio=noise(snr_db=level)))
-    words = segments(train)
-    results, tasks = {}, {}
+def tell_words(train, heard, arguments, seed, results):
+    """Models of words by stream; what they tell goes into `results`."""
+    words, tasks = segments(train), {}
+    heard = {condition: segments(clips) for condition, clips in heard.items()}
     for stream in STREAMS if arguments.stream is None else (arguments.stream,):
         begun = time.perf_counter()
         task = tasks[stream] = word_model(stream, words, 1 if arguments.smoke else arguments.epochs, seed)
@@ -197,6 +251,43 @@ def measured(clips, arguments, seed):
             for kind, value in accuracies(task, records).items():
                 results[f"{prefix}_{kind}_accuracy"] = value
         print({name: round(value, 4) for name, value in results.items()}, flush=True)
+    return tasks
+
+
+def tell_slots(train, heard, arguments, seed, results):
+    """Models of whole clips, by lips and by both; what they tell goes into `results`."""
+    train = with_slots(train)
+    # In noise at the middle level only.
+    heard = {name: with_slots(clips) for name, clips in heard.items() if name in ("clean", "white_-5", "babble_-5")}
+    for stream in ("lips", "both") if arguments.stream is None else (arguments.stream,):
+        begun = time.perf_counter()
+        task = slot_model(stream, train, 2 if arguments.smoke else SLOT_EPOCHS, seed)
+        results[f"{stream}_slots_minutes"] = (time.perf_counter() - begun) / 60
+        for condition, records in heard.items():
+            if stream == "lips" and condition != "clean":
+                continue
+            prefix = "lips" if stream == "lips" else f"{stream}_{condition}"
+            for kind, value in slot_accuracies(task, records).items():
+                results[f"{prefix}_slots_{kind}_accuracy"] = value
+        print({name: round(value, 4) for name, value in results.items() if "_slots_" in name}, flush=True)
+
+
+def measured(clips, arguments, seed):
+    train, test = split(clips, arguments.select)
+    if arguments.test:
+        test = list(mm.data.sets.grid(arguments.test))
+    if arguments.smoke:
+        train, test = train[:8], test[:4]
+    train, test = loaded(train), loaded(test)
+    levels = (10, 0, -5, -10) if arguments.full else (-5,)
+    heard = {"clean": test}
+    for name, noise in NOISES.items():
+        for level in levels:
+            heard[f"{name}_{level}"] = mm.data.corruption.corrupt(test, audio=noise(snr_db=level))
+    results = {}
+    tasks = {} if arguments.slots else tell_words(train, heard, arguments, seed, results)
+    if arguments.full or arguments.slots:
+        tell_slots(train, heard, arguments, seed, results)
     if arguments.full and "lips" in tasks:
         begun = time.perf_counter()
         made = sentence_model("lips", tasks["lips"], train, 1 if arguments.smoke else SENTENCE_EPOCHS, seed)
@@ -211,6 +302,7 @@ def measured(clips, arguments, seed):
 def main():
     made = common.parser(__doc__.splitlines()[0])
     made.add_argument("--select", action="store_true", help="train on a part of the train clips, report on the rest")
+    made.add_argument("--slots", action="store_true", help="the six words of a clip at once, and nothing else")
     made.add_argument("--stream", choices=STREAMS, help="one model only")
     made.add_argument("--epochs", type=int, default=EPOCHS)
     arguments = made.parse_args()
@@ -219,13 +311,18 @@ def main():
     keras.config.set_dtype_policy("mixed_bfloat16")
     clips = mm.data.sets.grid(arguments.data)
     results = common.mean_over_seeds([measured(clips, arguments, seed) for seed in range(arguments.seeds)])
-    rows = []
-    for name in results:
-        if name.endswith("_letter_accuracy"):
-            prefix = name.removesuffix("_letter_accuracy")
-            digits = results[f"{prefix}_digit_accuracy"]
-            rows.append((prefix.replace("_", " "), f"{results[name]:.3f}", f"{digits:.3f}"))
-    common.show("GRID, words", ("by", "letters", "digits"), rows)
+    words = [name.removesuffix("_letter_accuracy") for name in results if name.endswith("_letter_accuracy")]
+    for title, columns, of_slots in (
+        ("GRID, words", ("letter", "digit"), False),
+        ("GRID, six words of a clip at once", (*SLOTS, "mean", "sentence"), True),
+    ):
+        rows = [
+            (by.replace("_", " "), *(f"{results[f'{by}_{column}_accuracy']:.3f}" for column in columns))
+            for by in words
+            if by.endswith("_slots") == of_slots
+        ]
+        if rows:
+            common.show(title, ("by", *columns), rows)
     common.report("grid", results, arguments, started)
 
 

@@ -35,7 +35,8 @@ def to_onnx(
 
     Best effort: Keras' exporter reports success also where ONNX Runtime then cannot load the file (spectrograms within
     the model, exact gelu), so it is loaded and compared before the call returns, and what cannot be is said. It takes
-    prepared tensors of fixed shapes. It needs `pip install 'mmkeras[onnx]'`.
+    prepared tensors of fixed shapes; an output that has the name of an input ends in `_output`. It needs
+    `pip install 'mmkeras[onnx]'`.
 
     Args:
         task: the task, on the TensorFlow backend.
@@ -85,7 +86,7 @@ def to_onnx(
             os.replace(written, aside)
         finally:
             written.unlink(missing_ok=True)
-        answers, taken = _asked(session, requests[name])
+        answers, taken = _asked(session, requests[name], functions[name])
         checks = checks_of(requests, {name: answers}, {name: {1: taken}}, "onnx", tolerance)
         operations = _operations(aside)
     return ExportReport(os.fspath(target), "onnx", size_of(target), operations, checks, [])
@@ -107,15 +108,21 @@ class _Function(keras.layers.Layer):
 
     def __init__(self, function):
         super().__init__(autocast=False)
-        self._function = function.function
+        self._function = function
 
     def call(self, tensors):
-        return self._function(**tensors)
+        return {_output(name, self._function): x for name, x in self._function.function(**tensors).items()}
 
 
-def _asked(session, rows):
+def _output(name, function):
+    """Name of an output: ONNX has one space of names for inputs and outputs."""
+    return f"{name}_output" if name in function.specs else name
+
+
+def _asked(session, rows, function):
     """Answers, and the median milliseconds of one."""
-    names = [output.name for output in session.get_outputs()]
+    own = {_output(name, function): name for name in rows[0][1]}
+    names = [own.get(output.name, output.name) for output in session.get_outputs()]
     answers = [dict(zip(names, session.run(None, request), strict=True)) for request, _ in rows]
     taken = []
     for _ in range(_REPEATS):

@@ -9,6 +9,7 @@ import sys
 import keras
 import pytest
 
+import mmkeras as mm
 from tests.conformance.artefacts import SAVED_MODELS, TFLITES, ship, ship_one
 from tests.conformance.cases import ENCODERS, LAYERS
 from tests.conformance.tasks import TASKS
@@ -77,7 +78,28 @@ def test_classics_and_other_cases(tmp_path):
     for kind, report in reports_of(formats(), tmp_path).items():
         report = assert_equal(report, kind)
         heavy = [name for name, case in ENCODERS.items() if case.heavy]
-        assert len(report) == len(heavy) + 3 + len(TASKS)
+        assert len(report) == len(heavy) + 3 + len(TASKS) * (kind == "keras")
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_ships(name, tmp_path):
+    """Every endpoint by SavedModel, TFLite and TFLite in 8 bits; the exports compare, and fail where they differ."""
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("exports are made on TensorFlow")
+    case = TASKS[name]
+    task = case.make()
+    shapes = {key: values.shape[1:] for key, values in case.x.items()}
+    report = mm.export.to_saved_model(task, tmp_path / "task")
+    assert {check.signature.removesuffix("_prepared") for check in report.checks} >= {"predict", *task.endpoints()} - {
+        endpoint for endpoint, own in task.endpoints().items() if own.model is task
+    }
+    for quantize in (None, "dynamic"):
+        path = tmp_path / f"{quantize}.tflite"
+        report = mm.export.to_tflite(task, path, quantize=quantize, shapes=shapes)
+        assert [check.signature for check in report.checks] == list(task.endpoints())
+        assert not any(operation.startswith("Flex") for operation in report.operations)
 
 
 def test_a_wrong_artefact_is_caught(tmp_path):

@@ -369,6 +369,11 @@ def test_onnx_runs_and_is_compared(pets, tmp_path):
 
     session = onnxruntime.InferenceSession(os.fspath(tmp_path / "pets.onnx"))
     assert {source.name for source in session.get_inputs()} == {"image", "token_ids", "text_present"}
+    # What is named alike on both sides has one name there.
+    towers = {name: mm.encoders.features((6,)) for name in ("features_a", "features_b")}
+    report = to_onnx(mm.models.JointEmbedding(towers, dim=4), tmp_path / "joint.onnx", signature="embed_features_b")
+    session = onnxruntime.InferenceSession(report.path)
+    assert [output.name for output in session.get_outputs()] == ["features_b_output"]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The frames that stand for a clip, and the sheet and film made of them."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -41,6 +42,50 @@ def test_scores_and_gap_are_heeded():
     assert mm.retrieval.select_frames(embeddings, 3, scores=scores).tolist() == [7, 8, 9]
     assert mm.retrieval.select_frames(embeddings, 3, scores=scores, gap=2).tolist() == [3, 6, 9]
     assert len(mm.retrieval.select_frames(embeddings, 99, gap=4)) == 2
+
+
+def test_frames_are_chosen_by_what_a_head_for_each_frame_says():
+    """Something bounces in 6 of 16 frames: a choice that knows nothing of it meets one as often as chance does."""
+    keras.utils.set_random_seed(0)
+    toy = mm.data.toy.ToyClips(200, seed=0)
+    train, test = (toy.records(split, ("bounces", "colour")) for split in ("train", "test"))
+    kinds = toy.classes("bounces")
+    still = mm.encoders.vgg(1, 8, convolutions=1, image_shape=(16, 24, 3), pooling="max")
+    task = mm.models.VideoAudioModel(
+        {"video": mm.encoders.time_distributed(still)},
+        mm.layers.TimelineFusion(context=None),
+        frame_classes=kinds,
+        preprocessor=mm.preprocessing.Preprocessor(video=mm.preprocessing.Video(16, (16, 24))),
+    )
+    task.compile(keras.optimizers.Adam(2e-2))
+    labels = np.array([[kinds.index(kind) for kind in clip["bounces"]] for clip in train])
+    task.fit(task.prepare(train), labels, batch_size=16, epochs=8, verbose=0)
+    found = {"supervised": [], "unsupervised": []}
+    for clip, moments in zip(test[:24], task.tag(test[:24]), strict=True):
+        eventful = [1 - moment["probabilities"]["none"] for moment in moments]
+        for name, scores in (("supervised", eventful), ("unsupervised", None)):
+            summary = mm.retrieval.summarize(clip["video"], _thumbnails, num_frames=4, scores=scores)
+            found[name] += [clip["bounces"][int(time)] != "none" for time in summary.times]
+    assert np.mean(found["supervised"]) >= 0.9
+    assert np.mean(found["unsupervised"]) <= 0.6
+
+
+def _thumbnails(frames):
+    return frames[:, ::4, ::4].reshape(len(frames), -1)
+
+
+def test_scores_stand_for_equal_parts_of_the_clip():
+    film = np.arange(12, dtype="uint8").reshape(12, 1, 1, 1) * np.ones((1, 4, 4, 3), "uint8")
+
+    def chosen(scores, **options):
+        return mm.retrieval.summarize(film, lambda x: np.ones((len(x), 2)), scores=scores, **options).times.tolist()
+
+    assert chosen([0, 0, 1], num_frames=4) == [8, 9, 10, 11]
+    assert chosen(np.arange(24) == 11, num_frames=1) == [5]
+    # Of twelve frames six are looked at, 1, 3, ... 11; the fourth stands for what is behind the middle.
+    assert chosen([0, 0, 0, 1, 0, 0], num_frames=1, candidates=6) == [7]
+    # As many frames as are asked for, differing ones where none has a score left.
+    assert chosen([0, 1, 0], num_frames=2, gap=3) == [0, 4]
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +130,10 @@ def test_a_film_without_sound_stays_silent(tmp_path):
         (lambda: mm.retrieval.select_frames(np.ones((2, 2)), 1, scores=[-30, 2]), r"lie in \[0, 1\]"),
         (lambda: mm.retrieval.summarize(np.ones((4, 2)), lambda frames: frames), "frame, height, width, 3"),
         (lambda: mm.retrieval.summarize(np.ones((4, 2, 2, 3)), lambda frames: frames[:2, 0, 0]), "each of 4 frames"),
+        (
+            lambda: mm.retrieval.summarize(np.ones((4, 2, 2, 3)), lambda x: x[:, 0, 0], scores=[[1, 0]]),
+            "equal parts of the clip",
+        ),
         (lambda: mm.retrieval.summarize("nothing.mp4", lambda frames: frames), "nothing.mp4"),
     ],
 )

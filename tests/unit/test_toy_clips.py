@@ -66,6 +66,22 @@ def test_the_same_seed_gives_the_same_clips_and_splits_differ():
     assert first["text"] == f"the {first['text'].split()[1]} {first['source']} is made of {first['text'].split()[-1]}"
 
 
+def test_a_true_caption_is_told_from_others(clips):
+    toy = mm.data.toy.ToyClips(20)
+    for clip in clips[:10]:
+        assert toy.caption_is_true(clip["text"], clip)
+        assert not toy.caption_is_true(clip["text"] + " .", clip)
+        for name in ("colour", "material", "source"):
+            other = next(value for value in toy.classes(name) if value != clip[name])
+            told = clip["text"].replace(clip[name], other)
+            assert not toy.caption_is_true(told, clip)
+            # What is not asked for may be anything, within the grammar.
+            rest = {key: clip[key] for key in ("colour", "material", "source") if key != name}
+            assert toy.caption_is_true(told, rest)
+    with pytest.raises(ValueError, match="`facts` must name some of"):
+        toy.caption_is_true("the red circle is made of wood", {"text": "the red circle is made of wood"})
+
+
 def test_what_does_not_exist_is_said():
     with pytest.raises(ValueError, match="late_frames=16"):
         mm.data.toy.ToyClips(20, late_frames=16)
