@@ -249,6 +249,14 @@ def clips():
             score = f"{100 * found[f'test_both_{name}']:.1f} ± {100 * (found[f'test_both_{name}_std'] or 0):.1f}"
             beside = ", ".join(f"{side} {100 * found[f'test_{key}_{name}']:.1f}" for side, key in sides.items())
             rows.append((f"toy clips, {title}", score, beside, found["seeds"], f"`{command}`"))
+        if "caption_test_all" in found:
+            for measure, title in (
+                ("caption_{}_all", "toy clips, sentences all true"),
+                ("search_{}_r1_text_to_clip", "toy clips, found first by a sentence"),
+                ("search_{}_r1_clip_to_text", "toy clips, their sentence found first among 36"),
+            ):
+                score, others = (f"{100 * found[measure.format(kind)]:.1f}" for kind in ("test", "sound_of_others"))
+                rows.append((title, score, f"sound of others {others}", found["seeds"], f"`{command}`"))
     if (RESULTS / "grid.json").exists():
         found, command = recorded("grid")
         # The model of sound alone may have been run by itself.
@@ -268,6 +276,20 @@ def clips():
         if "lips_sentence_wer" in found:
             wer = f"{100 * found['lips_sentence_wer']:.1f} wrong"
             rows.append(("GRID, words of whole sentences, lips", wer, "", found["seeds"], f"`{command}`"))
+        # So may the models of whole clips.
+        slots, of_slots = recorded("grid_slots") if (RESULTS / "grid_slots.json").exists() else (found, command)
+        for prefix, title in (
+            ("lips", "lips"),
+            ("both_clean", "both, clean"),
+            ("both_babble_-5", "both, in babble at -5 dB"),
+        ):
+            if f"{prefix}_slots_mean_accuracy" in slots:
+                score = f"{100 * slots[f'{prefix}_slots_mean_accuracy']:.1f}"
+                kinds = {kind: 100 * slots[f"{prefix}_slots_{kind}_accuracy"] for kind in ("letter", "digit")}
+                beside = ", ".join(f"{kind}s {value:.1f}" for kind, value in kinds.items())
+                rows.append(
+                    (f"GRID, six words of a clip at once, {title}", score, beside, slots["seeds"], f"`{of_slots}`")
+                )
         if of_sound != command:
             rows.append(("GRID, sound alone", "above", "", heard["seeds"], f"`{of_sound}`"))
     if not rows:
@@ -396,8 +418,8 @@ def export():
     same = [100 * found[f"same_captions_{name}"] for name in ("saved_model", "tflite", "tflite_from_files")]
     said = (
         f"Captions by three beams of {found['num_captioned']} JPEG files are those of Keras for {same[0]:.1f} % "
-        f"of them through the SavedModel, {same[1]:.1f} % through TFLite, and {same[2]:.1f} % where the files are decoded by "
-        f"`LiteRunner` ({found['num_distinct_captions']} different sentences)."
+        f"of them through the SavedModel, {same[1]:.1f} % through TFLite, and {same[2]:.1f} % where the files are "
+        f"decoded by `LiteRunner` ({found['num_distinct_captions']} different sentences)."
     )
     return f"{speed}\n\n{lost}\n\n{said} On two cores, one seed: `{command}`."
 

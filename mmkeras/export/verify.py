@@ -46,36 +46,25 @@ def requests_of(task, signatures, records=None, *, batch=None, shapes=None):
     Returns:
         Dict name -> list of (request, answer), each a dict of arrays.
     """
-    pieces, found, answers = pieces_of(task.preprocessor), {}, {}
+    pieces, found, answers, prepared = pieces_of(task.preprocessor), {}, {}, {}
     for name, signature in signatures.items():
-        endpoint, request = signature.endpoint, {}
-        given = records
-        if signature.raw:
-            given = records or sample_records(task.preprocessor, endpoint.modalities, SAMPLES)
-            request = served(task.preprocessor, given, endpoint.modalities)
-            given = received(task.preprocessor, request, given, endpoint.modalities)
-        x = _inputs(task, signature, given)
-        if shapes is not None:
-            x = {key: fitted(value, shapes[name].get(key, value.shape[1:])) for key, value in x.items()}
-        if batch is not None:
-            # Whole requests, of which rows fill up the last.
-            rows = len(next(iter(x.values())))
-            x = {key: value[np.arange(-(-rows // batch) * batch) % rows] for key, value in x.items()}
+        endpoint = signature.endpoint
+        request, x = _question(task, signature, records, prepared)
+        x = _sized(x, None if shapes is None else shapes[name], batch)
         rows = len(next(iter(x.values())))
         x |= {key: np.full((rows, *shape), value) for key, (shape, value) in _constants(signature).items()}
         known = id(endpoint.model), tuple(sorted(signature.constants)), signature.raw
         if known not in answers:
-            outputs = endpoint.model.predict_on_batch([x[tensor.name] for tensor in endpoint.model.inputs])
+            # Step by step, as no artefact computes, and without compiling what is asked once.
+            tensors = [keras.ops.convert_to_tensor(x[t.name], t.dtype) for t in endpoint.model.inputs]
+            outputs = endpoint.model(tensors, training=False)
             answers[known] = {key: _plain(values) for key, values in outputs.items()}
-        answer = answers[known]
+        answer = in_words(answers[known], endpoint.replies, pieces) if signature.raw else answers[known]
         request |= {key: x[key] for key in signature.specs if key not in request}
-        if signature.raw:
-            answer = in_words(answer, endpoint.replies, pieces)
         step = rows if batch is None else batch
-        starts = range(0, rows - step + 1, step)
         found[name] = [
-            tuple({k: v[start : start + step] for k, v in part.items()} for part in (request, answer))
-            for start in starts
+            tuple({key: values[start : start + step] for key, values in side.items()} for side in (request, answer))
+            for start in range(0, rows, step)
         ]
     return found
 
@@ -158,14 +147,37 @@ def size_of(path):
     )
 
 
-def _inputs(task, signature, records):
-    """A batch of prepared inputs for a signature."""
-    model, modalities = signature.endpoint.model, signature.endpoint.modalities
-    needed = [tensor.name for tensor in model.inputs if tensor.name not in signature.constants]
+def _question(task, signature, records, prepared):
+    """What is sent of records as strings and numbers, and the inputs of the model; `prepared` keeps batches."""
+    modalities, request = signature.endpoint.modalities, {}
+    if signature.raw:
+        records = records or sample_records(task.preprocessor, modalities, SAMPLES)
+        request = served(task.preprocessor, records, modalities)
+        records = received(task.preprocessor, request, records, modalities)
     if records is None:
-        x = sample_inputs(task, model, SAMPLES)
-    else:
-        x = dict(task.prepare(records, None if model is task and not signature.raw else modalities))
+        return request, _inputs(task, signature, None)
+    # The task as it is reads sentences that are to be said, too.
+    wanted = None if signature.endpoint.model is task and not signature.raw else modalities
+    if (wanted, signature.raw) not in prepared:
+        prepared[wanted, signature.raw] = task.prepare(records, wanted)
+    return request, _inputs(task, signature, prepared[wanted, signature.raw])
+
+
+def _sized(x, shapes, batch):
+    """Inputs of given shapes, in whole requests, of which rows fill up the last."""
+    if shapes is not None:
+        x = {key: fitted(value, shapes.get(key, value.shape[1:])) for key, value in x.items()}
+    if batch is not None:
+        rows = len(next(iter(x.values())))
+        x = {key: value[np.arange(-(-rows // batch) * batch) % rows] for key, value in x.items()}
+    return x
+
+
+def _inputs(task, signature, batch):
+    """Inputs of the model behind a signature, of prepared records or made up."""
+    model = signature.endpoint.model
+    needed = [tensor.name for tensor in model.inputs if tensor.name not in signature.constants]
+    x = sample_inputs(task, model, SAMPLES) if batch is None else dict(batch)
     rows = len(next(iter(x.values())))
     rng = np.random.default_rng(0)
     for tensor in model.inputs:

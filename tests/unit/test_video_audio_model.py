@@ -215,6 +215,31 @@ def test_its_parts_serve_a_captioner(matched):
     assert len(task.generate({"frames": x["frames"][0], "audio": x["audio"][0]}, max_length=4)) <= 4
 
 
+def test_its_parts_find_by_sentences_what_is_only_in_both_at_the_same_time(matched):
+    frames, audio = keras.Input((STEPS, 2), name="frames"), keras.Input((SOUNDS, 1), name="audio")
+    fused = matched.fusion({"video": matched.encoders["video"](frames), "audio": matched.encoders["audio"](audio)})
+    clip = mm.encoders.finish([frames, audio], fused, pooling="avg")
+    clip.trainable = False
+    task = mm.models.JointEmbedding({"clip": clip, "text": mm.encoders.bag_of_words(4, 8)}, dim=8)
+    task.compile(keras.optimizers.Adam(1e-2), metrics=None)
+    sentences = np.array([[1, 2], [1, 3]])
+    x, y = flashes(256)
+    inputs = {"clip_frames": x["frames"], "clip_audio": x["audio"], "token_ids": sentences[y]}
+    task.fit(inputs, y, batch_size=32, epochs=10, verbose=0)
+
+    asked = task.embed("text", [{"token_ids": ids} for ids in sentences])
+    unseen, y = flashes(200, seed=2)
+    found = []
+    for sound in (unseen["audio"], np.roll(unseen["audio"], 1, axis=0)):
+        rows = zip(unseen["frames"], sound, strict=True)
+        clips = task.embed("clip", [{"clip_frames": seen, "clip_audio": heard} for seen, heard in rows])
+        found.append(mm.retrieval.evaluate_pair(asked, clips, [0, 1], y, names=("text", "clip"), ks=(1, 10)))
+    together, others = found
+    assert together["r@1_clip_to_text"] >= 0.95
+    assert together["precision@10_text_to_clip"] >= 0.95
+    assert 0.35 < others["r@1_clip_to_text"] < 0.65
+
+
 @pytest.mark.parametrize(
     ("act", "message"),
     [
