@@ -29,7 +29,7 @@ RATE, FPS, HEIGHT, WIDTH = 8_000, 25, 32, 64
 # Frames of a word, from all over it, and to either side of it; seconds of its sound at most.
 FRAMES, MARGIN, SECONDS, DIM = 12, 2, 0.8, 160
 BATCH, EPOCHS, SENTENCE_EPOCHS = 32, 20, 30
-CLIP_BATCH, SLOT_EPOCHS = 8, 8
+CLIP_BATCH, SLOT_EPOCHS = 8, 24
 # Words are learned first, then in noise: up to which share of the epochs, and what share of clips has which noise.
 STAGES = ((0.3, 0.05), (1.0, 0.4))
 STREAMS = {"lips": ("video",), "audio": ("audio",), "both": ("video", "audio")}
@@ -242,7 +242,7 @@ def tell_words(train, heard, arguments, seed, results):
     heard = {condition: segments(clips) for condition, clips in heard.items()}
     for stream in STREAMS if arguments.stream is None else (arguments.stream,):
         begun = time.perf_counter()
-        task = tasks[stream] = word_model(stream, words, 1 if arguments.smoke else arguments.epochs, seed)
+        task = tasks[stream] = word_model(stream, words, 1 if arguments.smoke else arguments.epochs or EPOCHS, seed)
         results[f"{stream}_minutes"] = (time.perf_counter() - begun) / 60
         for condition, records in heard.items():
             if stream == "lips" and condition != "clean":
@@ -261,7 +261,7 @@ def tell_slots(train, heard, arguments, seed, results):
     heard = {name: with_slots(clips) for name, clips in heard.items() if name in ("clean", "white_-5", "babble_-5")}
     for stream in ("lips", "both") if arguments.stream is None else (arguments.stream,):
         begun = time.perf_counter()
-        task = slot_model(stream, train, 2 if arguments.smoke else SLOT_EPOCHS, seed)
+        task = slot_model(stream, train, 2 if arguments.smoke else arguments.epochs or SLOT_EPOCHS, seed)
         results[f"{stream}_slots_minutes"] = (time.perf_counter() - begun) / 60
         for condition, records in heard.items():
             if stream == "lips" and condition != "clean":
@@ -304,7 +304,7 @@ def main():
     made.add_argument("--select", action="store_true", help="train on a part of the train clips, report on the rest")
     made.add_argument("--slots", action="store_true", help="the six words of a clip at once, and nothing else")
     made.add_argument("--stream", choices=STREAMS, help="one model only")
-    made.add_argument("--epochs", type=int, default=EPOCHS)
+    made.add_argument("--epochs", type=int, help=f"of words ({EPOCHS} else) and of slots ({SLOT_EPOCHS} else)")
     arguments = made.parse_args()
     started = time.perf_counter()
     # What bfloat16 rounds off does not matter here, and it is faster where processors know it.

@@ -117,7 +117,9 @@ def searched(task, train, shown, epochs, seed):
             "text": mm.encoders.bag_of_words(text.num_tokens, 32),
         },
         dim=32,
-        preprocessor=mm.preprocessing.Preprocessor(features_clip=mm.preprocessing.Features(16), text=text),
+        preprocessor=mm.preprocessing.Preprocessor(
+            features_clip=mm.preprocessing.Features(16, normalize=None), text=text
+        ),
     )
     made.compile(common.adamw(3e-3, epochs * (len(train) // 64 + 1), weight_decay=0.01), metrics=None)
     sentences = sorted({record["text"] for record in train})

@@ -36,12 +36,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser():
-    parser = argparse.ArgumentParser("mmkeras", description=_DESCRIPTION)
+    parser = argparse.ArgumentParser("mmkeras", description=_DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name, run, words):
-        made = commands.add_parser(name, help=words, description=words)
+        made = commands.add_parser(name, help=words, description=words, allow_abbrev=False)
         made.set_defaults(run=run)
         made.add_argument("--json", action="store_true", help="print JSON")
         return made
@@ -62,7 +62,9 @@ def _parser():
     made.add_argument("model", help="a .keras or .tflite file, or the folder of a SavedModel")
     made.add_argument("--signature", help="what to ask; the first if left out")
     made.add_argument("--records", help="ask about all of these: a folder, .csv or .jsonl")
-    made.epilog = "Values by modality: --image dog.jpg --text 'a dog' --question 'what is it?' --audio a.wav ..."
+    made.epilog = (
+        "Values by modality: --image dog.jpg --text 'a dog' --audio a.wav --features '[0.5, 1]' --signal eeg.npy"
+    )
 
     made = command("serve-config", _serve_config, "write the configuration of TF Serving for a folder of models")
     made.add_argument("folder", nargs="?", default="saved_models")
@@ -89,6 +91,8 @@ def _with_values(parser):
                 parser.error(f"values come as --modality value. Received: {word}")
             if not equals:
                 value, *rest = rest
+            if name in given.values:
+                parser.error(f"one value of each modality; --records asks about many. Received: --{name} twice")
             given.values[name] = value
         return given
 
@@ -109,7 +113,7 @@ def _inspect(given):
     lines = [f"{told['task']} {told['name']!r}, {told['num_weights']:,} weights"]
     for name, spec in told["signatures"].items():
         inputs = ", ".join(f"{key} {own['dtype']}{_shape(own['shape'])}" for key, own in spec["inputs"].items())
-        lines.append(f"  {name}: {inputs}")
+        lines.append(f"  {name}: {inputs} -> {', '.join(spec['outputs'])}")
     for name, part in ((told["preprocessing"] or {}).get("parts") or {}).items():
         lines.append(f"  {name} is prepared by {part['class']}({_arguments(part['config'])})")
     lines += [f"  optional: {', '.join(told['optional'])}"] if told["optional"] else []
@@ -151,6 +155,8 @@ def _export(given):
         raise ValueError("`--quantize` is for tflite: add it to `--to`")
     task = load_task(given.model)
     records = None if given.records is None else _records(given.records)
+    if given.quantize == "int8" and records is None:
+        raise ValueError("`--quantize int8` needs to see what comes: give `--records`")
     name = given.name or pathlib.Path(given.model).stem
     common = {"records": records, "overwrite": given.overwrite}
     reports = []
@@ -171,11 +177,28 @@ def _predict(given):
 
     if bool(given.values) == bool(given.records):
         raise ValueError("give values by modality, such as --image dog.jpg, or --records")
-    records = [given.values] if given.values else list(_records(given.records))
     with _spinner("asking"):
-        answers = open_model(given.model).ask(records, given.signature)
+        model = open_model(given.model)
+        known = sorted(model.modalities)
+        unknown = sorted(set(given.values) - set(known))
+        if unknown:
+            raise ValueError(f"this model reads --{', --'.join(known)}. Received: --{', --'.join(unknown)}")
+        values = {name: _value(value) for name, value in given.values.items()}
+        answers = model.ask([values] if values else list(_records(given.records)), given.signature)
     text = "\n".join(", ".join(f"{key}: {_told(value)}" for key, value in answer.items()) for answer in answers)
     return answers[0] if given.values else answers, text
+
+
+def _value(word):
+    """A value of a record: numbers in brackets or in a .npy file, else what it says."""
+    import numpy as np
+
+    if word.endswith(".npy"):
+        return np.load(word, allow_pickle=False)
+    try:
+        return np.asarray(json.loads(word), "float32") if word.startswith("[") else word
+    except ValueError:
+        return word
 
 
 def _serve_config(given):

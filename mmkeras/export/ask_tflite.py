@@ -26,7 +26,7 @@ def interpreter_of(file, threads=1):
 
 
 def operations_of(file):
-    """Dict of the operations in a TFLite file, and how many there are; custom ones by their own name."""
+    """Dict of the operations in a TFLite file, and how many there are; `"custom NAME"` for what is none of TFLite's."""
     from ai_edge_litert import schema_py_generated as schema
 
     with open(file, "rb") as source:
@@ -35,7 +35,7 @@ def operations_of(file):
     codes = []
     for code in model.operatorCodes:
         builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
-        codes.append(names[builtin] if code.customCode is None else code.customCode.decode())
+        codes.append(names[builtin] if code.customCode is None else f"custom {code.customCode.decode()}")
     counts = {}
     for graph in model.subgraphs:
         for operator in graph.operators or ():

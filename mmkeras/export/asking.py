@@ -9,7 +9,7 @@ import numpy as np
 
 from mmkeras.export.c_api import ServedModel
 from mmkeras.export.card import pieces_of, preprocessor_of, read_card
-from mmkeras.export.lite_runner import LiteRunner
+from mmkeras.export.lite_runner import LiteRunner, modalities_of, stacked
 from mmkeras.export.replies import in_words, plain
 from mmkeras.export.wire import served
 
@@ -50,12 +50,13 @@ class SavedModelRunner:
     """Ask a model that `mm.export.to_saved_model` shipped, as a server would: by TensorFlow's C library.
 
     Args:
-        path: the folder of one version.
+        path: the folder of one version, or that of all, of which the latest counts.
         threads: how many threads it may use; None as TensorFlow likes.
 
     Attributes:
         card: what the model is, as plain data.
         signatures: names of what it can be asked, the first being the usual one.
+        modalities: names of what records may hold.
 
     Example:
 
@@ -68,8 +69,12 @@ class SavedModelRunner:
     """
 
     def __init__(self, path: str | os.PathLike, *, threads: int | None = None):
+        path = version_of(path)
         self.card = read_card(path)
-        self.signatures = [name for name, spec in self.card["signatures"].items() if spec["raw"]]
+        specs = self.card["signatures"]
+        # Without preprocessing it takes prepared arrays.
+        self.signatures = [name for name, spec in specs.items() if spec["raw"]] or list(specs)
+        self.modalities = modalities_of(self.card)
         self._encode = encoder_of(self.card)
         self._model = ServedModel(path, threads=threads)
 
@@ -77,7 +82,8 @@ class SavedModelRunner:
         """Answer raw records.
 
         Args:
-            records: one record (a dict) or a list of them.
+            records: one record (a dict) or a list of them; for a model without preprocessing, of prepared arrays under
+                the names of inputs.
             signature: what to ask, one of `signatures`; None for the first.
 
         Returns:
@@ -87,8 +93,15 @@ class SavedModelRunner:
         records = [records] if one else list(records)
         if not records:
             raise ValueError("At least one record is needed. Received: an empty list")
-        name = signature or next(iter(self.signatures), "serving_default")
-        answer = self._model.run(name, self._encode(records, name))
+        name = signature or self.signatures[0]
+        if name not in self.card["signatures"]:
+            raise ValueError(f"This model can be asked {self.signatures}. Received: signature={name!r}")
+        spec = self.card["signatures"][name]
+        if spec["raw"]:
+            answer = self._model.run(name, self._encode(records, name))
+        else:
+            x = stacked(records, spec)
+            answer = in_words(self._model.run(name, x), spec["replies"], pieces_of(preprocessor_of(self.card)))
         answers = [plain(answer, row) for row in range(len(records))]
         return answers[0] if one else answers
 
@@ -102,6 +115,7 @@ class TaskRunner:
 
     Attributes:
         signatures: names of what it can be asked, the first being the usual one.
+        modalities: names of what records may hold.
 
     Example:
 
@@ -114,12 +128,13 @@ class TaskRunner:
         self.task = task
         self._endpoints = task.endpoints()
         self.signatures = list(self._endpoints)
+        self.modalities = sorted({name for endpoint in self._endpoints.values() for name in endpoint.modalities})
 
     def ask(self, records, signature=None):
         """Answer raw records; see `LiteRunner.ask`."""
         import keras
 
-        name = self.signatures[0] if signature is None else signature
+        name = next(iter(self.signatures), None) if signature is None else signature
         if name not in self._endpoints:
             raise ValueError(f"This task can be asked {self.signatures}. Received: signature={name!r}")
         endpoint = self._endpoints[name]
@@ -155,12 +170,12 @@ def version_of(path):
     path = pathlib.Path(path)
     if (path / "saved_model.pb").is_file():
         return path
-    versions = sorted(int(one.parent.name) for one in path.glob("*/saved_model.pb") if one.parent.name.isdecimal())
+    versions = [one.parent for one in path.glob("*/saved_model.pb") if one.parent.name.isdecimal()]
     if not versions:
         raise FileNotFoundError(
             f"A SavedModel has a file saved_model.pb, in it or in its versions. Received: {str(path)!r}"
         )
-    return path / str(versions[-1])
+    return max(versions, key=lambda version: int(version.name))
 
 
 def load_task(path):
@@ -172,4 +187,12 @@ def load_task(path):
         raise FileNotFoundError(f"There is no such model. Received: {str(path)!r}")
     if path.suffix != ".keras":
         raise ValueError(f"A model is a .keras or .tflite file or the folder of a SavedModel. Received: {str(path)!r}")
-    return keras.saving.load_model(path, safe_mode=True)
+    try:
+        task = keras.saving.load_model(path, safe_mode=True)
+    except TypeError as error:
+        raise ValueError(f"{str(path)!r} holds a class that is not known here: {str(error).splitlines()[0]}") from None
+    if not callable(getattr(task, "endpoints", None)):
+        raise ValueError(
+            f"A model to be asked is a task of mm.models. Received: {type(task).__name__} in {str(path)!r}"
+        )
+    return task

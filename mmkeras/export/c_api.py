@@ -299,7 +299,7 @@ def main(arguments: list[str] | None = None) -> None:
     for threads in given.threads:
         isolated = ["-I"] if sys.flags.isolated else []
         command = [sys.executable, *isolated, __file__, *(arguments or sys.argv[1:]), "--alone", str(threads)]
-        for name, median in json.loads(subprocess.run(command, check=True, capture_output=True).stdout).items():
+        for name, median in json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout).items():
             timed.setdefault(name, {})[threads] = median
     imported = [name for name in STRANGERS if name in sys.modules]
     signatures = {name: signature._asdict() for name, signature in model.signatures.items()}

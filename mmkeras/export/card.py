@@ -15,12 +15,13 @@ CARD = "model_card.json"
 _FORMAT = 1
 
 
-def card_of(task, signatures, *, metrics=None, training_data=None):
+def card_of(task, signatures, requests, *, metrics=None, training_data=None):
     """The card of a task as plain data.
 
     Args:
         task: the task.
         signatures: dict name -> `ServedFunction`.
+        requests: what `requests_of` gave for them: it says what the outputs are.
         metrics: dict of what was measured, by name.
         training_data: what it was trained on: a sentence, a dict, or records, whose number and keys are told.
     """
@@ -33,7 +34,8 @@ def card_of(task, signatures, *, metrics=None, training_data=None):
         "optional": list(task.optional),
         "signatures": {
             name: {
-                "inputs": {key: _tensor(spec) for key, spec in signature.specs.items()},
+                "inputs": {key: _input(key, spec, signature) for key, spec in signature.specs.items()},
+                "outputs": {key: _output(values) for key, values in requests[name][0][1].items()},
                 "raw": signature.raw,
                 "modalities": list(signature.endpoint.modalities),
                 "replies": signature.endpoint.replies,
@@ -62,27 +64,31 @@ def preprocessing_of(preprocessor):
     return {"parts": parts, "optional": list(preprocessor.optional)}
 
 
-def write_card(card, path, folder, prefix=""):
-    """Write a card, and the lists of words and classes beside it as text files, one per line.
+def files_of(card, path, folder, prefix="", *, whole=False):
+    """The files of a card: itself, and lists of words and classes as text, one per line.
 
     Args:
-        card: what `card_of` gave; lists that are written to files are named in it by their file.
+        card: what `card_of` gave; lists that have a file are named in it by that.
         path: path of the card.
-        folder: where the files go.
+        folder: where the other files go.
         prefix: what their names begin with.
+        whole: whether the card holds the lists, too, and needs no other file.
+
+    Returns:
+        Dict path -> bytes, the card last.
     """
-    path, folder = pathlib.Path(path), pathlib.Path(folder)
+    path, folder, files = pathlib.Path(path), pathlib.Path(folder), {}
     card = json.loads(json.dumps(card, default=_plain))
     for name, part in ((card["preprocessing"] or {}).get("parts") or {}).items():
         for key in ("vocabulary", "classes"):
             values = part["config"].get(key)
             # A line break within a word would be two words.
             if isinstance(values, list) and all(isinstance(v, str) and "\n" not in v for v in values):
-                folder.mkdir(parents=True, exist_ok=True)
                 file = folder / f"{prefix}{name}_{key}.txt"
-                file.write_bytes("".join(value + "\n" for value in values).encode())
-                part["config"][key] = {"file": file.relative_to(path.parent).as_posix()}
-    path.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+                files[file] = "".join(value + "\n" for value in values).encode()
+                if not whole:
+                    part["config"][key] = {"file": file.relative_to(path.parent).as_posix()}
+    return {**files, path: (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode()}
 
 
 def read_card(path):
@@ -107,7 +113,13 @@ def read_card(path):
         raise FileNotFoundError(
             f"{str(path)!r} is missing: a model that mm.export shipped has it beside it; copy both together"
         )
-    card = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"A model card is JSON. Received: {str(path)!r}, {error}") from None
+    known = isinstance(card, dict) and card.get("format") == _FORMAT and {"signatures", "preprocessing"} <= set(card)
+    if not known:
+        raise ValueError(f"A model card is what mm.export wrote, in format {_FORMAT}. Received: {str(path)!r}")
     for part in ((card["preprocessing"] or {}).get("parts") or {}).values():
         for key, value in part["config"].items():
             if isinstance(value, dict) and set(value) == {"file"}:
@@ -125,16 +137,17 @@ def preprocessor_of(card, kind=Preprocessor):
     """
     if card["preprocessing"] is None:
         return None
-    parts = {
-        name: getattr(mmkeras.preprocessing, part["class"]).from_config(part["config"])
-        for name, part in card["preprocessing"]["parts"].items()
-    }
+    parts = {}
+    for name, part in card["preprocessing"]["parts"].items():
+        if part["class"] not in mmkeras.preprocessing.__all__:
+            raise ValueError(f"A card names parts of mm.preprocessing. Received: {part['class']!r} for {name!r}")
+        parts[name] = getattr(mmkeras.preprocessing, part["class"]).from_config(part["config"])
     return kind(optional=card["preprocessing"]["optional"], **parts)
 
 
 def pieces_of(preprocessor):
-    """Dict part -> bytes of its token ids, and what stands between them."""
-    parts = {} if preprocessor is None else preprocessor.parts
+    """Dict part -> what `Text.pieces` says of it."""
+    parts = preprocessor.parts if isinstance(preprocessor, Preprocessor) else {}
     return {name: part.pieces for name, part in parts.items() if isinstance(part, Text)}
 
 
@@ -146,8 +159,16 @@ def _inside(folder, name):
     return file
 
 
-def _tensor(spec):
-    return {"shape": [size if size is None else int(size) for size in spec.shape], "dtype": spec.dtype.name}
+def _input(key, spec, signature):
+    """An input; `open` are the axes that vary by themselves, and that only the export has fixed."""
+    shape = [size if size is None else int(size) for size in spec.shape]
+    own = {tensor.name: tensor.shape for tensor in signature.endpoint.model.inputs}.get(key, ())
+    open_axes = [axis for axis, size in enumerate(own) if axis and size is None]
+    return {"shape": shape, "dtype": spec.dtype.name, "open": open_axes}
+
+
+def _output(values):
+    return {"shape": [None, *values.shape[1:]], "dtype": "string" if values.dtype == object else values.dtype.name}
 
 
 def _told(training_data):

@@ -176,7 +176,7 @@ class RestClient(_Client):
     def _known(self):
         try:
             return self.metadata()
-        except (ValueError, RuntimeError):
+        except (ValueError, RuntimeError, OSError):
             return {}
 
     def _arrays(self, answer, signature):

@@ -10,6 +10,7 @@ from mmkeras.models import Endpoint
 from mmkeras.preprocessing import Preprocessor, Text
 
 PREPARED = "_prepared"
+_TAKEN = ("predict", "predict_missing", "serving_default")
 
 
 class ServedFunction(NamedTuple):
@@ -42,6 +43,8 @@ def functions_of(task, endpoints, *, raw=True):
         endpoints: dict of `mm.models.Endpoint`s.
         raw: whether to make signatures for raw values.
     """
+    for name, endpoint in endpoints.items():
+        _check_names(name, endpoint)
     whole = Endpoint(task, tuple(task.encoders), {})
     flags = {tensor.name: True for tensor in task.inputs if tensor.name.endswith(PRESENT)}
     complete = prepared_function(whole)
@@ -58,6 +61,25 @@ def functions_of(task, endpoints, *, raw=True):
     first = next(iter(endpoints), None)
     default = found[first] if raw and first is not None else found["predict"]
     return {"serving_default": default, **found}
+
+
+def _check_names(name, endpoint):
+    """Raise an error where two answers, or two signatures, would have one name."""
+    if name in _TAKEN or set(name) & set("/#"):
+        raise ValueError(
+            f"An endpoint needs a name of its own, without '/' and '#', none of {_TAKEN}. Received: {name!r}"
+        )
+    answers = []
+    for output in endpoint.model.output:
+        kind = endpoint.replies.get(output, {}).get("kind")
+        answers.append(endpoint.replies[output]["name"] if kind == "sentence" else output)
+        answers += [f"{output}_score"] if kind == "class" else []
+        answers += [f"{output}_probabilities"] if kind in ("class", "classes") else []
+    twice = sorted({answer for answer in answers if answers.count(answer) > 1 or set(answer) & set("/#")})
+    if twice:
+        raise ValueError(
+            f"What {name!r} answers needs names of their own, without '/' and '#': rename the heads. Received: {twice}"
+        )
 
 
 def prepared_function(endpoint, shapes=None):
@@ -166,7 +188,7 @@ def _in_words(outputs, replies, pieces):
     return answer
 
 
-def _sentences(ids, words, between):
+def _sentences(ids, words, between, strips):
     import tensorflow as tf
 
     shape = tf.shape(ids)
@@ -174,5 +196,5 @@ def _sentences(ids, words, between):
     said = tf.ragged.boolean_mask(rows, rows != b"")
     said = tf.strings.reduce_join(said, axis=-1, separator=between)
     # Only plain spaces go, as in Python.
-    said = tf.strings.regex_replace(said, r"^ +| +$", "")
+    said = tf.strings.regex_replace(said, r"^ +| +$", "") if strips else said
     return tf.ensure_shape(tf.reshape(said, shape[:-1]), ids.shape[:-1])

@@ -1,5 +1,6 @@
 """Answers of an exported TFLite file, on a machine that has neither TensorFlow nor Keras."""
 
+import hashlib
 import os
 import pathlib
 from typing import Any, final
@@ -10,6 +11,7 @@ from mmkeras.export.ask_tflite import interpreter_of
 from mmkeras.export.card import pieces_of, preprocessor_of, read_card
 from mmkeras.export.replies import in_words, plain
 from mmkeras.preprocessing import Preprocessor
+from mmkeras.preprocessing.reading import PartError
 
 
 @final
@@ -28,6 +30,7 @@ class LiteRunner:
     Attributes:
         card: what the model is, as plain data.
         signatures: names of what it can be asked, the first being the usual one.
+        modalities: names of what records may hold.
 
     Example:
 
@@ -43,7 +46,13 @@ class LiteRunner:
         if not self.path.is_file():
             raise FileNotFoundError(f"There is no such file. Received: {str(path)!r}")
         self.card = read_card(self.path.with_suffix(".json"))
+        if self.card.get("sha256") != hashlib.sha256(self.path.read_bytes()).hexdigest():
+            raise ValueError(
+                "The card beside the file is that of another file: copy both together, or export again. "
+                f"Received: {str(path)!r}"
+            )
         self.signatures = list(self.card["signatures"])
+        self.modalities = modalities_of(self.card)
         self._preprocessor = preprocessor_of(self.card, _InNumPy)
         self._pieces = pieces_of(self._preprocessor)
         self._interpreter = interpreter_of(path, threads)
@@ -54,16 +63,15 @@ class LiteRunner:
 
         Args:
             records: one record (a dict) or a list of them; for a model without preprocessing, of prepared arrays under
-                the names of inputs. A missing modality may be left out if it is optional.
+                the names of inputs. A missing modality may be left out if it is optional. Series are padded with
+                zeros, or cut, to the length that the export fixed.
             signature: what to ask, one of `signatures`; None for the first.
 
         Returns:
             A dict of plain values for one record: names of classes with their `_score` and `_probabilities`, sentences
             with their `scores`, numbers; for a list of records a list of those.
         """
-        name = self.signatures[0] if signature is None else signature
-        if name not in self.card["signatures"]:
-            raise ValueError(f"This model can be asked {self.signatures}. Received: signature={name!r}")
+        name = self._known(signature)
         one = isinstance(records, dict)
         records = [records] if one else list(records)
         if not records:
@@ -87,7 +95,7 @@ class LiteRunner:
             inputs: dict of arrays by the names that the card says, of those shapes and dtypes.
             signature: what to ask; None for the first.
         """
-        name = self.signatures[0] if signature is None else signature
+        name = self._known(signature)
         if name not in self._runners:
             self._runners[name] = self._interpreter.get_signature_runner(name)
         specs = self.card["signatures"][name]["inputs"]
@@ -102,23 +110,54 @@ class LiteRunner:
             fed[key] = values.astype(specs[key]["dtype"])
         return self._runners[name](**fed)
 
+    def _known(self, signature):
+        name = self.signatures[0] if signature is None else signature
+        if name not in self.card["signatures"]:
+            raise ValueError(f"This model can be asked {self.signatures}. Received: signature={name!r}")
+        return name
+
     def _inputs(self, records, spec):
         if self._preprocessor is not None:
             x = self._preprocessor(records, spec["modalities"])
         else:
-            missing = [(row, key) for row, record in enumerate(records) for key in spec["inputs"] if key not in record]
-            if missing:
-                raise ValueError(
-                    f"Record {missing[0][0]} has no {missing[0][1]!r}; this model has no preprocessing and takes "
-                    f"arrays under {sorted(spec['inputs'])}. Received: {sorted(records[missing[0][0]])}"
-                )
-            x = {key: np.stack([np.asarray(record[key]) for record in records]) for key in spec["inputs"]}
-        return {key: fitted(x[key], own["shape"][1:]) for key, own in spec["inputs"].items()}
+            x = stacked(records, spec)
+        return {key: self._fitted(key, x[key], own) for key, own in spec["inputs"].items()}
+
+    def _fitted(self, key, values, own):
+        """Values at the size that the export fixed, where they may be shorter or longer."""
+        shape = own["shape"][1:]
+        wrong = [axis for axis in range(1, values.ndim) if axis not in own["open"]]
+        if len(shape) != values.ndim - 1 or any(values.shape[axis] != shape[axis - 1] for axis in wrong):
+            raise ValueError(f"{key!r} of one record has the shape {shape}. Received: {values.shape[1:]}")
+        return fitted(values, shape)
+
+
+def modalities_of(card):
+    """Names of what records may hold: modalities, or inputs where there is no preprocessing."""
+    specs = card["signatures"].values()
+    if card["preprocessing"] is None:
+        return sorted({key for spec in specs for key in spec["inputs"]})
+    return sorted({name for spec in specs for name in spec["modalities"]})
+
+
+def stacked(records, spec):
+    """A batch of records of prepared arrays, by the inputs that a card says."""
+    for row, record in enumerate(records):
+        missing = sorted(set(spec["inputs"]) - set(record))
+        if missing:
+            raise ValueError(
+                f"Record {row} has no {missing[0]!r}; this model has no preprocessing and takes arrays under "
+                f"{sorted(spec['inputs'])}. Received: {sorted(record)}"
+            )
+    return {
+        key: np.stack([np.asarray(record[key]) for record in records]).astype(own["dtype"])
+        for key, own in spec["inputs"].items()
+    }
 
 
 def fitted(values, shape):
     """Values (batch, ...) cut, or padded with zeros on the right, to a shape without batch."""
-    if None in shape or values.shape[1:] == tuple(shape):
+    if values.shape[1:] == tuple(shape):
         return values
     found = np.zeros((len(values), *shape), values.dtype)
     room = tuple(slice(min(size, own)) for size, own in zip(shape, values.shape[1:], strict=True))
@@ -130,4 +169,7 @@ class _InNumPy(Preprocessor):
     """A Preprocessor that leaves TensorFlow alone, also where it is installed."""
 
     def prepared(self, name, wire):
-        return self[name].array(wire).astype(self[name].dtype)
+        try:
+            return self[name].array(wire).astype(self[name].dtype)
+        except (ValueError, OSError) as error:
+            raise PartError(name, str(error)) from None

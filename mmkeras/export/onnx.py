@@ -87,7 +87,7 @@ def to_onnx(
         finally:
             written.unlink(missing_ok=True)
         answers, taken = _asked(session, requests[name], functions[name])
-        checks = checks_of(requests, {name: answers}, {name: {1: taken}}, "onnx", tolerance)
+        checks = checks_of(functions, requests, {name: answers}, {name: {1: taken}}, "onnx", tolerance)
         operations = _operations(aside)
     return ExportReport(os.fspath(target), "onnx", size_of(target), operations, checks, [])
 

@@ -16,7 +16,7 @@ def in_words(outputs, replies, pieces):
     Args:
         outputs: dict of arrays, one row per sample.
         replies: dict output -> how it is put in words (see `mm.models.Endpoint`).
-        pieces: dict part -> bytes of its token ids, and what stands between them.
+        pieces: dict part -> what `Text.pieces` says of it.
 
     Returns:
         Dict of arrays. Of classes the name of the best, its probability (`_score`) and all (`_probabilities`), or the
@@ -50,18 +50,27 @@ def in_words(outputs, replies, pieces):
     return answer
 
 
-def sentences(ids, words, between):
-    """Sentences of token ids (..., time), as an array (...) of bytes."""
+def sentences(ids, words, between, strips):
+    """Sentences of token ids (..., time), as an array (...) of bytes, by what `Text.pieces` says."""
     rows = np.asarray(ids)
     said = np.empty(rows.shape[:-1], object)
     for place in np.ndindex(said.shape):
-        said[place] = between.join(words[index] for index in rows[place] if words[index]).strip(b" ")
+        sentence = between.join(words[index] for index in rows[place] if words[index])
+        said[place] = sentence.strip(b" ") if strips else sentence
     return said
 
 
 def plain(answer, row):
-    """One row of an answer as plain Python values, strings decoded, classes that do not hold left out."""
+    """One row of an answer as plain Python values: strings decoded, and steps of padding left out (`there`)."""
     found = {}
+    there = answer["there"][row] > 0 if "there" in answer else None
+    if there is not None:
+        answer = {
+            name: [values[row][there]] if np.shape(values[row])[:1] == there.shape else [values[row]]
+            for name, values in answer.items()
+            if name != "there"
+        }
+        return plain(answer, 0)
     for name, values in answer.items():
         value = values[row].tolist() if isinstance(values[row], np.ndarray) else values[row]
         value = value.item() if isinstance(value, np.generic) else value

@@ -4,6 +4,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mmkeras.export.replies import HOLDS
+
+# Half of what generation gives for sentences that are not there.
+_IMPOSSIBLE = -5e8
+
 
 class ExportError(RuntimeError):
     """An export that failed, or whose artefact does not answer as the model does; nothing was left behind.
@@ -82,32 +87,53 @@ class ExportReport(NamedTuple):
         return {**self._asdict(), "path": str(self.path), "checks": [check._asdict() for check in self.checks]}
 
 
-def compare(signature, expected, found, milliseconds):
-    """A `Check` of what an artefact gives against what Keras gives, both dicts of arrays."""
+def compare(signature, expected, found, milliseconds, replies):
+    """A `Check` of what an artefact gives against what Keras gives.
+
+    Args:
+        signature: its name.
+        expected: dict of arrays, by Keras.
+        found: dict of arrays.
+        milliseconds: median time by number of threads.
+        replies: dict output -> how it is put in words: of classes the best, or those that hold, must be the same.
+    """
     missing = sorted(set(expected) ^ set(found))
     if missing:
         raise ExportError(f"{signature!r} answers with other names than the model: {missing}")
     rows = len(next(iter(expected.values())))
-    equal, discrete = np.ones(rows, bool), False
-    for name, values in expected.items():
-        if np.shape(values) != np.shape(found[name]):
+    equal, discrete, largest, relative = np.ones(rows, bool), False, 0.0, 0.0
+    for name, wanted in expected.items():
+        given, kind = np.asarray(found[name]), replies.get(name, {}).get("kind")
+        if wanted.shape != given.shape:
             raise ExportError(
-                f"{signature!r} answers {name!r} in another shape: {np.shape(values)} by Keras. "
-                f"Received: {np.shape(found[name])}"
+                f"{signature!r} answers {name!r} in another shape: {wanted.shape} by Keras. Received: {given.shape}"
             )
-        if values.dtype.kind not in "f":
+        if wanted.dtype.kind == "f":
+            off, share = _apart(wanted.astype("float64"), given.astype("float64"))
+            largest, relative = max(largest, off), max(relative, share)
+        if wanted.dtype.kind != "f" or kind in ("class", "classes"):
             discrete = True
-            equal &= (values == found[name]).reshape(rows, -1).all(axis=1)
-    largest = relative = 0.0
-    for name, values in expected.items():
-        if values.dtype.kind == "f":
-            # Where another word was said, its probability is another one too.
-            wanted, given = (np.nan_to_num(np.asarray(x, "float64")[equal]) for x in (values, found[name]))
-            difference = np.abs(wanted - given)
-            if difference.size:
-                largest = max(largest, float(difference.max()))
-                relative = max(relative, float(np.linalg.norm(difference) / max(np.linalg.norm(wanted), 1e-12)))
+            told = [_choice(values, kind) for values in (wanted, given)]
+            equal &= (told[0] == told[1]).reshape(rows, -1).all(axis=1)
     return Check(signature, largest, relative, float(equal.mean()) if discrete else None, milliseconds)
+
+
+def _choice(values, kind):
+    if kind == "class":
+        return values.argmax(axis=-1)
+    return values >= HOLDS if kind == "classes" else values
+
+
+def _apart(wanted, given):
+    """Largest difference of two arrays, and its length in shares of the first one's; infinite for what is no number."""
+    # Scores of what cannot be are far below all others, and no measure for them.
+    none = [~np.isfinite(values) | (values <= _IMPOSSIBLE) for values in (wanted, given)]
+    if (none[0] != none[1]).any():
+        return float("inf"), float("inf")
+    wanted, difference = wanted[~none[0]], np.abs(wanted - given)[~none[0]]
+    if not difference.size:
+        return 0.0, 0.0
+    return float(difference.max()), float(np.linalg.norm(difference) / max(np.linalg.norm(wanted), 1e-12))
 
 
 def _s(count):

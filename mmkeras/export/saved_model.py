@@ -9,15 +9,18 @@ import pathlib
 import keras
 
 from mmkeras.data import Records
-from mmkeras.export.card import CARD, card_of, write_card
+from mmkeras.export.card import CARD, card_of, files_of
 from mmkeras.export.functions import functions_of, resources_of
 from mmkeras.export.messages import write_warm_up
 from mmkeras.export.placing import next_version, placed
 from mmkeras.export.report import ExportError, ExportReport
 from mmkeras.export.verify import ask_saved_model, checks_of, requests_of, size_of
 from mmkeras.models import Task
+from mmkeras.preprocessing import Preprocessor
 
 DEFAULT_FOLDER = "saved_models"
+# So many records say how near an artefact is, and how long what varies may be.
+TRIED = 256
 _WARM_UP = "assets.extra/tf_serving_warmup_requests"
 
 
@@ -56,7 +59,8 @@ def to_saved_model(
         path: folder to be, `saved_models/captioner/1` with a version, or without one for the next; None takes
             `saved_models/<name of the task>`.
         endpoints: dict of `mm.models.Endpoint`s by name; None takes `task.endpoints()`.
-        records: raw records to try it on and to warm it up with; None makes some up, of noise.
+        records: raw records to try it on and to warm it up with, of which the first 256 count; None makes some up, of
+            noise. Optional modalities are tried absent, too.
         raw: whether there are signatures for raw values; `"auto"` leaves them out where a graph cannot make the
             inputs by TensorFlow's own operations, and says so in the report.
         metrics: dict of what was measured, for the card.
@@ -83,11 +87,14 @@ def to_saved_model(
     requests = requests_of(task, signatures, records)
     with placed(target, overwrite=overwrite, size=4 * task.count_params()) as aside:
         operations, libraries = save_functions(task, signatures, aside)
-        card = card_of(task, signatures, metrics=metrics, training_data=training_data)
+        card = card_of(task, signatures, requests, metrics=metrics, training_data=training_data)
         answers, times = ask_saved_model(aside, requests, libraries=libraries)
-        checks = checks_of(requests, answers, times, "saved_model", tolerance)
-        write_card({**card, "checks": [check._asdict() for check in checks]}, aside / CARD, aside / "assets")
-        (aside / _WARM_UP).parent.mkdir(exist_ok=True)
+        checks = checks_of(signatures, requests, answers, times, "saved_model", tolerance)
+        card |= {"checks": [check._asdict() for check in checks]}
+        for folder in ((aside / _WARM_UP).parent, aside / "assets"):
+            folder.mkdir(exist_ok=True)
+        for file, data in files_of(card, aside / CARD, aside / "assets").items():
+            file.write_bytes(data)
         first = {name: {key: value[:1] for key, value in rows[0][0].items()} for name, rows in requests.items()}
         write_warm_up(aside / _WARM_UP, list(first.items()))
     return ExportReport(os.fspath(target), "saved_model", size_of(target), operations, checks, notes)
@@ -108,10 +115,14 @@ def check_task(task):
 
 
 def listed(records):
-    """A list of records, of one or several; None stays None."""
+    """A list of records to try a model on, of one or several, the first ones of many; None stays None."""
     if records is None:
         return None
-    return list(records) if isinstance(records, (list, Records)) else [records]
+    records = [records] if isinstance(records, dict) else records
+    records = list(records[:TRIED]) if isinstance(records, (list, Records)) else list(records)[:TRIED]
+    if not records:
+        raise ValueError("`records` must hold at least one record, or be None. Received: none")
+    return records
 
 
 def save_functions(task, signatures, path, *, track=True):
@@ -191,7 +202,7 @@ def _signatures(task, endpoints, raw):
 
 def _why_not_raw(preprocessor):
     """Why a plain server could not prepare raw values, or None."""
-    for name, part in preprocessor.parts.items():
+    for name, part in preprocessor.parts.items() if isinstance(preprocessor, Preprocessor) else ():
         tokenizer = getattr(part, "tokenizer", None)
         if tokenizer is not None:
             return (

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import hashlib
 import os
 import pathlib
 import re
@@ -12,10 +13,10 @@ import keras
 import numpy as np
 
 from mmkeras.export import ask_tflite, conversion
-from mmkeras.export.card import card_of, write_card
+from mmkeras.export.card import card_of, files_of
 from mmkeras.export.conversion import QUANTIZATIONS
 from mmkeras.export.functions import prepared_function
-from mmkeras.export.placing import placed
+from mmkeras.export.placing import check_free, placed
 from mmkeras.export.report import ExportError, ExportReport
 from mmkeras.export.saved_model import DEFAULT_FOLDER, check_task, listed, save_functions
 from mmkeras.export.verify import checks_of, requests_of, run_child, size_of
@@ -53,10 +54,10 @@ def to_tflite(
     """Export a task for phones and small machines, and prove that it answers there as it does here.
 
     The file takes prepared tensors; `mm.export.LiteRunner`, which needs neither TensorFlow nor Keras, makes them of
-    raw pictures, sounds and texts by the card that lies beside the file (`captioner.json`, with lists of words and
-    classes). Whole loops of generation are inside. It is made of TFLite's built-in operations only, run by LiteRT in a
-    process of its own and compared with the model; where it differs too much the export fails and leaves what was
-    there before.
+    raw pictures, sounds and texts by the card that lies beside the file (`captioner.json`; lists of words and classes
+    lie there as text, too). Whole loops of generation are inside. It is made of TFLite's built-in operations only, run
+    by LiteRT in a process of its own and compared with the model; where it differs too much the export fails and leaves
+    what was there before.
 
     Args:
         task: the task, on the TensorFlow backend. One that computes in mixed precision is exported in float32.
@@ -67,7 +68,8 @@ def to_tflite(
         batch: of how many samples a request is; None for any number, for which layers over time are unrolled.
         signatures: names of the endpoints to export; None for all.
         endpoints: dict of `mm.models.Endpoint`s by name; None takes `task.endpoints()`, or the task as it is.
-        records: raw records to try it on; None takes those to calibrate with, or makes some up.
+        records: raw records to try it on, of which the first 256 count; None takes those to calibrate with, or makes
+            some up.
         shapes: dict of shapes without batch by input, where neither encoders nor the preprocessor fix them.
         metrics: dict of what was measured, for the card.
         training_data: what it was trained on, for the card: a sentence, a dict, or the records.
@@ -97,16 +99,21 @@ def to_tflite(
         functions, sizes = fixed_functions(task, endpoints, batch, shapes, records)
     requests = requests_of(task, functions, records, batch=batch, shapes=sizes)
     kind = "tflite" if quantize is None else f"tflite {quantize}"
-    with placed(target, overwrite=overwrite, size=4 * task.count_params()) as aside:
+    beside = target.with_suffix(".json")
+    check_free(beside, overwrite)
+    with contextlib.ExitStack() as places:
+        aside = places.enter_context(placed(target, overwrite=overwrite, size=4 * task.count_params()))
         samples = requests if calibrate is None else requests_of(task, functions, calibrate, batch=batch, shapes=sizes)
         _convert(task, functions, quantize, samples, aside)
         operations = ask_tflite.operations_of(aside)
         answers, times = ask(aside, requests)
-        checks = checks_of(requests, answers, times, kind, tolerance)
-        card = card_of(task, functions, metrics=metrics, training_data=training_data)
-        card |= {"quantize": quantize, "batch": batch, "checks": [check._asdict() for check in checks]}
-        # Only now that the file is known to be good.
-        write_card(card, target.with_suffix(".json"), target.parent, prefix=f"{target.stem}_")
+        checks = checks_of(functions, requests, answers, times, kind, tolerance)
+        card = card_of(task, functions, requests, metrics=metrics, training_data=training_data)
+        card |= {"quantize": quantize, "batch": batch, "sha256": hashlib.sha256(aside.read_bytes()).hexdigest()}
+        card |= {"checks": [check._asdict() for check in checks]}
+        # What is entered last is put in place first: a file never stands beside the card of another one unnoticed.
+        for path, data in files_of(card, beside, target.parent, f"{target.stem}.", whole=True).items():
+            places.enter_context(placed(path, overwrite=overwrite)).write_bytes(data)
     return ExportReport(os.fspath(target), kind, size_of(target), operations, checks, [])
 
 
@@ -124,7 +131,7 @@ def ask(path, requests, repeats=20):
     with tempfile.TemporaryDirectory() as folder:
         asked, told = (os.path.join(folder, name) for name in ("requests.npz", "answers.npz"))
         np.savez(asked, **_flat({name: [request for request, _ in rows] for name, rows in requests.items()}))
-        command = [sys.executable, "-I", ask_tflite.__file__, os.fspath(path), asked, told, str(repeats)]
+        command = [sys.executable, "-P", ask_tflite.__file__, os.fspath(path), asked, told, str(repeats)]
         told_of = run_child(command, "running the file by LiteRT")
         answers = {name: [{} for _ in rows] for name, rows in requests.items()}
         with np.load(told, allow_pickle=False) as arrays:
@@ -146,7 +153,7 @@ def _convert(task, functions, quantize, requests, path):
             if quantize == "int8":
                 samples = os.path.join(folder, "calibration.npz")
                 np.savez(samples, **_flat({name: [request for request, _ in rows] for name, rows in requests.items()}))
-                command = [sys.executable, "-I", conversion.__file__, saved, os.fspath(path), quantize, samples]
+                command = [sys.executable, "-P", conversion.__file__, saved, os.fspath(path), quantize, samples]
                 try:
                     run_child([*command, *functions], "calibration for int8")
                 except ExportError as error:
@@ -247,7 +254,7 @@ def _fixed_shapes(task, endpoint, batch, shapes, records):
     """Shape of each input of an endpoint, all of it fixed but for a batch of any size."""
     shapes = shapes or {}
     known = task.preprocessor.inputs if isinstance(task.preprocessor, Preprocessor) else {}
-    prepared = None if records is None else task.prepare(records[:64], endpoint.modalities)
+    prepared = None if records is None else task.prepare(records, endpoint.modalities)
     found = {}
     for tensor in endpoint.model.inputs:
         name, shape = tensor.name, tuple(tensor.shape[1:])

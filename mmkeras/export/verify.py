@@ -21,6 +21,8 @@ from mmkeras.keys import PRESENT
 
 # How many samples an artefact is tried on where no records are given.
 SAMPLES = 4
+# Of so many samples Keras computes the outputs at once.
+_ROWS = 32
 # Largest relative difference that other kernels and another precision make, and the least share of samples whose ids,
 # classes and words must be the same; near ties may fall otherwise, and do where weights have a few bits only.
 TOLERANCES = {
@@ -55,10 +57,7 @@ def requests_of(task, signatures, records=None, *, batch=None, shapes=None):
         x |= {key: np.full((rows, *shape), value) for key, (shape, value) in _constants(signature).items()}
         known = id(endpoint.model), tuple(sorted(signature.constants)), signature.raw
         if known not in answers:
-            # Step by step, as no artefact computes, and without compiling what is asked once.
-            tensors = [keras.ops.convert_to_tensor(x[t.name], t.dtype) for t in endpoint.model.inputs]
-            outputs = endpoint.model(tensors, training=False)
-            answers[known] = {key: _plain(values) for key, values in outputs.items()}
+            answers[known] = _by_keras(endpoint.model, x, rows)
         answer = in_words(answers[known], endpoint.replies, pieces) if signature.raw else answers[known]
         request |= {key: x[key] for key in signature.specs if key not in request}
         step = rows if batch is None else batch
@@ -87,7 +86,7 @@ def ask_saved_model(path, requests, *, libraries=(), repeats=20):
             f"{name}/{key}": value for name, ((request, _),) in requests.items() for key, value in request.items()
         }
         np.savez(asked, **c_api.pack(packed))
-        command = [sys.executable, "-I", c_api.__file__, os.fspath(path), asked, told, "--repeats", str(repeats)]
+        command = [sys.executable, "-P", c_api.__file__, os.fspath(path), asked, told, "--repeats", str(repeats)]
         command += ["--threads", "1", "2", "--rows", "1", *(word for file in libraries for word in ("--library", file))]
         told_of = run_child(command, "asking the SavedModel as a server does")
         answers = {}
@@ -101,31 +100,37 @@ def ask_saved_model(path, requests, *, libraries=(), repeats=20):
     return {name: [answer] for name, answer in answers.items()}, times
 
 
-def checks_of(requests, answers, milliseconds, kind, tolerance=None):
+def checks_of(signatures, requests, answers, milliseconds, kind, tolerance=None):
     """Compare answers; an `ExportError` where they are beyond tolerance.
 
     Args:
+        signatures: dict name -> `ServedFunction`.
         requests: dict name -> list of (request, answer of Keras).
         answers: dict name -> list of answers.
         milliseconds: dict name -> milliseconds by number of threads.
         kind: key of `TOLERANCES`.
         tolerance: the largest relative difference, None for the usual one.
     """
-    usual, least = TOLERANCES[kind]
-    limit = usual if tolerance is None else tolerance
+    limit, least = TOLERANCES[kind] if tolerance is None else (tolerance, None)
     checks = []
     for name, asked in requests.items():
         expected, found = (_joined(rows) for rows in ([answer for _, answer in asked], answers[name]))
-        check = compare(name, expected, found, milliseconds.get(name, {}))
+        replies = {} if signatures[name].raw else signatures[name].endpoint.replies
+        check = compare(name, expected, found, milliseconds.get(name, {}), replies)
         checks.append(check)
-        unequal = least is not None and check.agreement is not None and check.agreement < least
-        if not check.relative_l2 <= limit or unequal:
-            agreed = "" if check.agreement is None else f" and {100 * check.agreement:.1f} % of answers equal"
-            raise ExportError(
-                f"What was exported does not answer as the model does: {name!r} is off by {check.relative_l2:.3g} "
-                f"(relative){agreed}, and {limit:g} is allowed. Nothing was left behind. Give `records` that are like "
-                "those it was trained on, a `tolerance` if this is near enough for you, or report it"
+        if not check.relative_l2 <= limit:
+            wrong = f"is off by {check.relative_l2:.3g} (relative), and {limit:g} is allowed"
+        elif least is not None and check.agreement is not None and check.agreement < least:
+            wrong = (
+                f"gives the same answer for {100 * check.agreement:.1f} % of samples, and {100 * least:g} % are asked"
             )
+        else:
+            continue
+        raise ExportError(
+            f"What was exported does not answer as the model does: {name!r} {wrong}. Nothing was left behind. Give "
+            "`records` that are like those it was trained on; a `tolerance` if this is near enough for you, which then "
+            "alone counts; or report it"
+        )
     return checks
 
 
@@ -152,6 +157,9 @@ def _question(task, signature, records, prepared):
     modalities, request = signature.endpoint.modalities, {}
     if signature.raw:
         records = records or sample_records(task.preprocessor, modalities, SAMPLES)
+        # What may be absent is tried so.
+        absent = [name for name in modalities if name in task.optional]
+        records = [*records, *({**records[0], name: None} for name in absent)]
         request = served(task.preprocessor, records, modalities)
         records = received(task.preprocessor, request, records, modalities)
     if records is None:
@@ -199,6 +207,15 @@ def _inputs(task, signature, batch):
 def _constants(signature):
     shapes = {tensor.name: (tensor.shape[1:], tensor.dtype) for tensor in signature.endpoint.model.inputs}
     return {key: (shapes[key][0], np.array(value, shapes[key][1])) for key, value in signature.constants.items()}
+
+
+def _by_keras(model, x, rows):
+    """Outputs of a model, step by step, as no artefact computes, and without compiling what is asked once."""
+    found = []
+    for start in range(0, rows, _ROWS):
+        part = [keras.ops.convert_to_tensor(x[t.name][start : start + _ROWS], t.dtype) for t in model.inputs]
+        found.append({key: _plain(values) for key, values in model(part, training=False).items()})
+    return _joined(found)
 
 
 def _plain(values):

@@ -6,7 +6,7 @@ from mmkeras.data.media.audio import wav_bytes
 from mmkeras.keys import presence_key, serving_key
 from mmkeras.preprocessing import Audio, Image, Text, Video
 from mmkeras.preprocessing.image import png_bytes
-from mmkeras.preprocessing.reading import PartError, UnitReader
+from mmkeras.preprocessing.reading import PartError, UnitReader, given_value
 from mmkeras.preprocessing.sentences import utf8
 
 
@@ -37,7 +37,7 @@ def served(preprocessor, records, modalities):
         try:
             wires = read.wires([record])
             for name, part in parts.items():
-                value = _sentence(name, record, preprocessor.optional) if isinstance(part, Text) else wires[name]
+                value = _sentence(name, record, read) if isinstance(part, Text) else wires[name]
                 columns[name].append(None if value is None else _sent(part, value))
         except PartError as error:
             raise ValueError(f"Record {row}, {error.modality!r}: {error}") from None
@@ -63,14 +63,17 @@ def received(preprocessor, tensors, records, modalities):
     return seen
 
 
-def _sentence(name, record, optional):
-    value = record.get(name)
-    if isinstance(value, (list, tuple)) and value and isinstance(value[0], (str, bytes)):
-        value = value[0]
-    if value is None and name in optional:
-        return None
+def _sentence(name, record, read):
+    """The first sentence of a record as bytes, None where there is none, as a Preprocessor reads it."""
+    value = given_value(record, name)
     try:
-        return utf8(value)
+        texts = None if value is None else read.told(name, value)
+        texts = texts if texts is None or isinstance(texts, (list, tuple)) else [texts]
+        if not texts:
+            if name in read.optional:
+                return None
+            raise ValueError("it is missing: fill it in. An empty sentence is an empty string")
+        return utf8(texts[0])
     except ValueError as error:
         raise PartError(name, str(error)) from None
 

@@ -6,8 +6,9 @@ import keras
 import numpy as np
 
 from mmkeras import ops
-from mmkeras.keys import presence_key
+from mmkeras.keys import PRESENT, presence_key
 from mmkeras.layers import ClassHead
+from mmkeras.models.endpoint import Endpoint
 from mmkeras.models.fusion_task import FusionTask
 
 # A length to find out by whether an encoder keeps it.
@@ -111,6 +112,12 @@ class SequenceTagger(FusionTask):
         y, _ = super().targets(x, y)
         return y, None if y is None else {"label": keras.ops.cast(self._steps(x), "float32")}
 
+    def endpoints(self):
+        sources = [tensor for tensor in self.inputs if tensor.name in self._series or tensor.name.endswith(PRESENT)]
+        there = _StepsThere(self, name="steps_there")({tensor.name: tensor for tensor in sources})
+        model = keras.Model(self.inputs, {**self.output, "there": there}, name="tag")
+        return {"tag": Endpoint(model, tuple(self.encoders), {"label": self.head("label").reply()})}
+
     def tag(self, records):
         """Label the steps of raw records (see `prepare` for what a record may be).
 
@@ -166,6 +173,24 @@ class SequenceTagger(FusionTask):
             "context": context if isinstance(context, str) else keras.saving.serialize_keras_object(context),
             "multi_label": self.multi_label,
         }
+
+
+class _StepsThere(keras.layers.Layer):
+    """Which steps are no padding, as numbers; it lives as long as its model, and is never saved."""
+
+    def __init__(self, task, **kwargs):
+        super().__init__(**kwargs)
+        # Not an attribute that Keras would track.
+        self._task = (lambda: task,)
+
+    def call(self, tensors):
+        return keras.ops.cast(self._task[0]()._steps(tensors), "float32")
+
+    def compute_output_spec(self, tensors):
+        return keras.KerasTensor((None, None), "float32")
+
+    def compute_mask(self, tensors, previous_mask=None):
+        return None
 
 
 def _with_context(fused, context, dropout_rate):

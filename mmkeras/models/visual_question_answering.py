@@ -92,6 +92,11 @@ class VisualQuestionAnswering(FusionTask):
     def default_metrics(self):
         return [SoftAccuracy(name="accuracy")] if self.soft else super().default_metrics()
 
+    def endpoints(self):
+        (endpoint,) = super().endpoints().values()
+        # Also where answers hold by degrees, the likeliest is given.
+        return {"answer": endpoint._replace(replies={"answer": {"kind": "class", "names": list(self.answers)}})}
+
     def answer(self, image, question):
         """Answer one question or several.
 

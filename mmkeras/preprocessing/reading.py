@@ -146,25 +146,25 @@ class UnitReader:
             # A sample of no class is one: an empty list is no missing label.
             value = record.get(modality)
             return {modality: None if value is None and not part.may_miss else part.read(value)}
-        value = _given(record, modality)
+        value = given_value(record, modality)
         if isinstance(part, Audio) and value is None:
             # The sound of a clip is its sound track; with a Video part both come from one pass over the file.
             for other, video in self.parts.items():
-                clip = _given(record, other)
+                clip = given_value(record, other)
                 if isinstance(video, Video) and isinstance(clip, (str, bytes)):
                     frames, sound = video.read_with_sound(clip, rng)
                     return {other: frames, modality: sound}
-            clip = _given(record, "video")
+            clip = given_value(record, "video")
             value = clip if isinstance(clip, (str, bytes)) else None
         if isinstance(part, Video) and isinstance(value, (str, bytes)):
             for other, audio in self.parts.items():
-                if isinstance(audio, Audio) and _given(record, other) is None:
+                if isinstance(audio, Audio) and given_value(record, other) is None:
                     frames, sound = part.read_with_sound(value, rng)
                     return {modality: frames, other: sound}
         if value is None or (isinstance(value, str) and not value and not isinstance(part, Text)):
             return {modality: None}
         if isinstance(part, Text):
-            texts = self._told(modality, value)
+            texts = self.told(modality, value)
             if isinstance(texts, list) and not texts:
                 return {modality: None}
             if self.pick_text and isinstance(texts, (list, tuple)) and isinstance(texts[0], (str, bytes)):
@@ -172,7 +172,7 @@ class UnitReader:
             return {modality: part.read(texts)}
         return {modality: part.read(value, rng)}
 
-    def _told(self, modality, value):
+    def told(self, modality, value):
         """The texts of a value as a list; where the text may be missing, an empty one is, as behind a server."""
         texts = [value] if isinstance(value, (str, bytes)) else value
         if modality in self.optional and isinstance(texts, (list, tuple)):
@@ -187,8 +187,8 @@ class UnitReader:
     def _texts(self, modality, part, records, rng):
         texts = []
         for record in records:
-            value = _given(record, modality)
-            texts += [] if value is None else self._told(modality, value)
+            value = given_value(record, modality)
+            texts += [] if value is None else self.told(modality, value)
         if len(texts) > self.group_size:
             chosen = range(self.group_size)
             if rng is not None:
@@ -235,7 +235,7 @@ def wire_of(wire) -> Wire:
     return Wire(str(wire.dtype), wire.ndim)
 
 
-def _given(record, modality):
+def given_value(record, modality):
     """A record's value, None where it is missing: absent, None, an empty path or list, or a NaN from a table."""
     value = record.get(modality)
     if value is None or (isinstance(value, (bytes, list, tuple)) and not len(value)):

@@ -151,7 +151,7 @@ class Text(Part):
 
     @property
     def pieces(self):
-        """Bytes of each token id, and what stands between them: a sentence is its pieces, joined and stripped."""
+        """Bytes of each token id, what stands between them, and whether spaces at the ends of a sentence go."""
         return self._coder().pieces
 
     @property

@@ -49,7 +49,10 @@ def test_shipped_asked_and_served(folder, capsys):
         np.testing.assert_allclose(answer["label_probabilities"], answers[0]["label_probabilities"], atol=1e-5)
     status, out, _ = run(capsys, "inspect", folder / "models/pets")
     assert "MultimodalClassifier 'pets'" in out
-    assert "classify: image_bytes string[any], text string[any]" in out
+    assert "classify: image_bytes string[any], text string[any] -> label, label_score, label_probabilities" in out
+    status, _, err = run(capsys, "predict", folder / "models/pets", "--image", folder / "dog.jpg", "--txet", "a dog")
+    assert status == 2
+    assert "this model reads --image, --text. Received: --txet" in err
     status, out, _ = run(capsys, "serve-config", folder / "models", "--label", "pets:stable=1")
     assert status == 0
     assert out.startswith("docker run")

@@ -9,6 +9,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import zipfile
 from collections import namedtuple
 
 import keras
@@ -20,6 +22,7 @@ from mmkeras.export import ExportError, LiteRunner, saved_model, tflite, to_onnx
 from mmkeras.export.c_api import ServedModel
 from mmkeras.export.messages import read_warm_up
 from mmkeras.export.placing import placed
+from mmkeras.export.report import compare
 
 ROOT = pathlib.Path(__file__).parents[2]
 pytestmark = [
@@ -180,6 +183,7 @@ PROGRAM = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[1])
 from mmkeras.export.placing import placed
+from mmkeras.export.report import compare
 with placed(sys.argv[2], overwrite=True) as aside:
     os.makedirs(aside)
     open(aside / "half", "w").write("half")
@@ -201,6 +205,83 @@ def test_the_end_of_the_process_leaves_the_old_version_whole(tmp_path):
         aside.mkdir()
         (aside / "whole").write_text("new")
     assert (tmp_path / "1/whole").read_text() == "new"
+
+
+SWAP = """
+import os, signal, sys
+sys.modules["keras"] = None
+sys.path.insert(0, sys.argv[1])
+from mmkeras.export import placing
+rename = os.rename
+os.rename = lambda *paths: (rename(*paths), os.kill(os.getpid(), signal.SIGKILL))
+with placing.placed(sys.argv[2], overwrite=True) as aside:
+    os.makedirs(aside)
+"""
+
+
+def test_an_end_between_two_renames_is_mended_by_the_next_export(tmp_path):
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1/whole").write_text("old")
+    child = subprocess.run([sys.executable, "-c", SWAP, str(ROOT), str(tmp_path / "1")], check=False)
+    assert child.returncode == -signal.SIGKILL
+    with pytest.raises(FileExistsError), placed(tmp_path / "1"):
+        pass
+    assert (tmp_path / "1/whole").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["1"]
+
+
+@pytest.mark.parametrize("make", [pathlib.Path.mkdir, pathlib.Path.touch])
+def test_who_is_slower_replaces_nothing(make, tmp_path):
+    """Two exports of one version: the second to end fails."""
+
+    def slower():
+        with placed(tmp_path / "1") as aside:
+            make(aside)
+            make(tmp_path / "1")
+            first.append((tmp_path / "1").stat().st_ino)
+
+    first = []
+    with pytest.raises(FileExistsError):
+        slower()
+    assert (tmp_path / "1").stat().st_ino == first[0]
+
+
+def test_a_card_of_another_file_is_refused(pets_file, tmp_path):
+    for path in pets_file.parent.iterdir():
+        shutil.copy(path, tmp_path)
+    (tmp_path / "pets.tflite").write_bytes(pets_file.read_bytes() + b" ")
+    with pytest.raises(ValueError, match="that of another file"):
+        LiteRunner(tmp_path / "pets.tflite")
+
+
+def test_files_of_others_are_not_replaced(tmp_path):
+    (tmp_path / "t.json").write_text("annotations")
+    with pytest.raises(FileExistsError, match=r"t\.json"):
+        to_tflite(numbers(), tmp_path / "t.tflite")
+    assert (tmp_path / "t.json").read_text() == "annotations"
+    assert [path.name for path in tmp_path.iterdir()] == ["t.json"]
+
+
+def test_what_is_off_is_seen_also_beside_other_words():
+    """Scores count whatever was said, and what cannot be hides nothing."""
+    ids = np.array([[[1, 2]]])
+    expected = {"token_ids": ids, "scores": np.array([[-1.0, -1e9]], "float32")}
+    near = compare("beam", expected, {"token_ids": ids + 1, "scores": np.array([[-1.001, -1e9]], "float32")}, {}, {})
+    assert near.agreement == 0
+    assert 5e-4 < near.relative_l2 < 2e-3
+    for scores in ([-500.0, -1e9], [-1.0, -2.0], [np.nan, -1e9]):
+        far = compare("beam", expected, {"token_ids": ids, "scores": np.array([scores], "float32")}, {}, {})
+        assert far.relative_l2 > 100
+    reply = {"label": {"kind": "class", "names": ["a", "b"]}}
+    flipped = compare("classify", {"label": np.array([[0.4, 0.6]])}, {"label": np.array([[0.6, 0.4]])}, {}, reply)
+    assert flipped.agreement == 0
+
+
+def test_names_that_clash_are_refused():
+    heads = {"mood": mm.layers.ClassHead(["sad", "glad"]), "mood_score": mm.layers.NumberHead()}
+    task = mm.models.MultiTask({"features": mm.encoders.features((6,), 8)}, heads=heads)
+    with pytest.raises(ValueError, match=r"rename the heads. Received: \['mood_score'\]"):
+        to_saved_model(task, "nowhere")
 
 
 def test_a_full_disk_is_said_before_anything_is_written(tmp_path, monkeypatch):
@@ -225,7 +306,8 @@ def test_sentences_of_a_server_and_of_a_phone_are_those_of_the_task(teller, tmp_
     assert [[text.decode() for text in row] for row in found["text"]] == beams
     assert found["scores"].shape == (6, 3)
     report = to_tflite(teller, tmp_path / "teller.tflite", records=records())
-    assert not [name for name in report.operations if name.startswith("Flex") or name == "CUSTOM"]
+    assert report.operations["WHILE"] >= 2
+    assert not [name for name in report.operations if name.startswith("custom ")]
     runner = LiteRunner(tmp_path / "teller.tflite")
     asked = [{"image": picture} for picture in pictures]
     assert [answer["text"] for answer in runner.ask(asked)] == greedy
@@ -335,6 +417,12 @@ def test_an_operation_that_tflite_lacks_is_named_with_its_layer(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_vector_of_another_size_is_no_shorter_series(tmp_path):
+    to_tflite(numbers(), tmp_path / "t.tflite")
+    with pytest.raises(ValueError, match=r"'features' of one record has the shape \[6\]"):
+        LiteRunner(tmp_path / "t.tflite").ask({"features": np.ones(8)})
+
+
 def test_lengths_that_nothing_fixes_are_asked_for(tmp_path):
     task = mm.models.MultimodalClassifier({"text": mm.encoders.lstm(20, 8)}, classes=["cat", "dog"])
     with pytest.raises(ValueError, match="how large 'token_ids' is"):
@@ -408,6 +496,22 @@ def test_a_file_with_code_in_it_is_not_loaded(tmp_path):
     task.save(tmp_path / "task.keras")
     with pytest.raises(ValueError, match="safe"):
         keras.saving.load_model(tmp_path / "task.keras")
+
+
+@pytest.mark.parametrize("name", ["../evil.txt", "/tmp/mmkeras_evil.txt"])
+def test_a_file_that_reaches_outside_writes_nothing(name, tmp_path, monkeypatch):
+    """Names in a `.keras` file that lead out of it are never followed."""
+    numbers().save(tmp_path / "task.keras")
+    with zipfile.ZipFile(tmp_path / "task.keras", "a") as archive:
+        archive.writestr(name, "evil")
+        archive.writestr(f"assets/{name}", "evil")
+    # What is unpacked goes into a folder of this one.
+    (tmp_path / "a/b").mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "a/b"))
+    with pytest.warns(UserWarning, match="invalid path"):
+        keras.saving.load_model(tmp_path / "task.keras")
+    assert not list(tmp_path.rglob("evil.txt"))
+    assert not pathlib.Path("/tmp/mmkeras_evil.txt").exists()
 
 
 def test_tflite_process_knows_neither_tensorflow_nor_keras(pets_file, pets, monkeypatch):

@@ -115,7 +115,7 @@ def test_words_of_outputs():
         "tags": {"kind": "classes", "names": ["a", "b", "c"]},
         "token_ids": {"kind": "sentence", "name": "text", "part": "text"},
     }
-    pieces = {"text": ([b"", b"[UNK]", b"", b"", b"two", b"dogs"], b" ")}
+    pieces = {"text": ([b"", b"[UNK]", b"", b"", b"two", b"dogs"], b" ", False)}
     answer = in_words(outputs, replies, pieces)
     assert plain(answer, 0) == {
         "tags": ["a", "", "c"],

@@ -115,7 +115,7 @@ def test_what_cannot_be_measured_is_said(held, options, message):
     task = make()
     task.compile()
     with pytest.raises(ValueError, match=message):
-        task.fit(task.prepare(records(2)), callbacks=[mm.training.SentenceCallback(held, **options)], verbose=0)
+        task.fit(task.preprocessor(records(2)), callbacks=[mm.training.SentenceCallback(held, **options)], verbose=0)
 
 
 @pytest.mark.tensorflow
