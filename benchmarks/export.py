@@ -10,9 +10,9 @@ attention, the whole loop inside). Each is exported as TFLite and timed beside `
 take turns in one run on two cores; LiteRT and ONNX Runtime are told to take two threads, TensorFlow and PyTorch do as
 they like. PyTorch begins at the tokens, where the others normalise them first.
 
-With `--data`, a folder above `easy-VQA` and the Free Spoken Digit Dataset, models of these sets and of the toy world
-are trained by the recipes of `easy_vqa.py`, `fsdd.py` and the demo, exported in float32 and with weights in 8 bits, and
-both files are scored on the test split by LiteRT. Nothing is selected.
+With `--data`, a folder that holds easy-VQA as `easy_vqa` and the Free Spoken Digit Dataset as `fsdd`, models of these
+sets and of the toy world are trained by the recipes of `easy_vqa.py`, `fsdd.py` and the demo, exported in float32 and
+with weights in 8 bits, and both files are scored on the test split by LiteRT. Nothing is selected.
 
 Last, a captioner of the toy world, trained for two epochs, says sentences about 200 JPEG files of its test split by
 beams of 3: in Keras, through the `beam` signature of its SavedModel, and by LiteRT, from prepared pictures and from the

@@ -50,7 +50,7 @@ def convert(saved_model, signatures, quantize=None, calibration=None):
 
 @contextlib.contextmanager
 def _quiet():
-    """Keep what the converter prints from C++ to itself, unless it fails."""
+    """Keep what the converter prints from Python to itself."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         yield
 

@@ -18,6 +18,7 @@ from mmkeras.export.report import ExportError, compare
 from mmkeras.export.samples import sample_inputs, sample_records
 from mmkeras.export.wire import received, served
 from mmkeras.keys import PRESENT
+from mmkeras.preprocessing import Preprocessor
 
 # How many samples an artefact is tried on where no records are given.
 SAMPLES = 4
@@ -167,8 +168,19 @@ def _question(task, signature, records, prepared):
     # The task as it is reads sentences that are to be said, too.
     wanted = None if signature.endpoint.model is task and not signature.raw else modalities
     if (wanted, signature.raw) not in prepared:
-        prepared[wanted, signature.raw] = task.prepare(records, wanted)
+        filled = records if wanted is not None else _with_sentences(task, records)
+        prepared[wanted, signature.raw] = task.prepare(filled, wanted)
     return request, _inputs(task, signature, prepared[wanted, signature.raw])
+
+
+def _with_sentences(task, records):
+    """Records with sentences made up where they have none that a task would say about them."""
+    if not isinstance(task.preprocessor, Preprocessor):
+        return records
+    parts = task.preprocessor.parts.items()
+    said = [name for name, part in parts if part.kind is not None and name not in task.encoders]
+    (made_up,) = sample_records(task.preprocessor, said, 1)
+    return [{**made_up, **record} for record in records]
 
 
 def _sized(x, shapes, batch):

@@ -1,8 +1,9 @@
 """Models to ship: all layer cases in one functional model, all encoder cases in another, each task by itself.
 
 Exporting and reloading is slow and a child process slower still, so all layers, all compact encoders and the loops that
-say sentences ship as one model each, and every task as a `.keras` file; the exhaustive tier adds the classics and all
-cases of tasks. What `mm.export` makes of tasks is tried in `test_exports.py`, by what it promises itself.
+say sentences ship as one model each, and every task, as `.keras` files, the loops in the other formats, too; the
+exhaustive tier ships all of them in all formats, with the classics and all cases of tasks. What `mm.export` makes of
+tasks is tried in `test_exports.py`, by what it promises itself.
 """
 
 import json
@@ -97,9 +98,10 @@ def groups(*, exhaustive=False):
             yield name.replace("/", "_"), case.make(), case.x
 
 
-# What the ordinary tier ships beyond `.keras` files; a TFLite file begins as a SavedModel.
+# What the ordinary tier ships beyond `.keras` files; a TFLite file begins as a SavedModel, and tasks that are made of
+# layers and encoders are shipped by tests of `mm.export`.
 SAVED_MODELS = {"generation"}
-TFLITES = SAVED_MODELS | {"layers", "encoders"}
+TFLITES = {"generation"}
 
 
 def ship(folder: pathlib.Path, *, formats, exhaustive=False):

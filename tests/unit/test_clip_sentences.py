@@ -31,6 +31,7 @@ def encoders(pooling=None):
     }
 
 
+@pytest.mark.slow
 def test_sentences_find_clips_by_what_is_seen_and_heard(clips):
     """A clip stands where its frames and its sound stand together."""
     train, test = clips

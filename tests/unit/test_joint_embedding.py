@@ -313,6 +313,7 @@ class TestMatcher:
         task.fit(X, epochs=120, verbose=0)
         return task
 
+    @pytest.mark.slow
     def test_it_learns_which_belong_together(self):
         task = self.trained()
         pictures = [{"image": pixels} for pixels in PIXELS]
