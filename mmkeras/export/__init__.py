@@ -12,50 +12,30 @@ from mmkeras.export.serving import ServingConfig, serving_config
 from mmkeras.export.wire import served
 from mmkeras.registration import keras
 
+__all__ = [
+    "Check",
+    "ExportError",
+    "ExportReport",
+    "GrpcClient",
+    "LiteRunner",
+    "RestClient",
+    "SavedModelRunner",
+    "ServedModel",
+    "ServingConfig",
+    "Signature",
+    "TaskRunner",
+    "encoder_of",
+    "read_card",
+    "read_signatures",
+    "read_warm_up",
+    "served",
+    "serving_config",
+]
+
 # Asking a model needs no Keras; shipping one does.
-if keras is None:
-    __all__ = [
-        "Check",
-        "ExportError",
-        "ExportReport",
-        "GrpcClient",
-        "LiteRunner",
-        "RestClient",
-        "SavedModelRunner",
-        "ServedModel",
-        "ServingConfig",
-        "Signature",
-        "encoder_of",
-        "read_card",
-        "read_signatures",
-        "read_warm_up",
-        "served",
-        "serving_config",
-    ]
-else:
+if keras is not None:
     from mmkeras.export.onnx import to_onnx
     from mmkeras.export.saved_model import to_saved_model
     from mmkeras.export.tflite import to_tflite
 
-    __all__ = [
-        "Check",
-        "ExportError",
-        "ExportReport",
-        "GrpcClient",
-        "LiteRunner",
-        "RestClient",
-        "SavedModelRunner",
-        "ServedModel",
-        "ServingConfig",
-        "Signature",
-        "TaskRunner",
-        "encoder_of",
-        "read_card",
-        "read_signatures",
-        "read_warm_up",
-        "served",
-        "serving_config",
-        "to_onnx",
-        "to_saved_model",
-        "to_tflite",
-    ]
+    __all__ += ["to_onnx", "to_saved_model", "to_tflite"]
