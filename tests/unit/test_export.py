@@ -263,15 +263,19 @@ def test_files_of_others_are_not_replaced(tmp_path):
 
 
 def test_what_is_off_is_seen_also_beside_other_words():
-    """Scores count whatever was said, and what cannot be hides nothing."""
-    ids = np.array([[[1, 2]]])
-    expected = {"token_ids": ids, "scores": np.array([[-1.0, -1e9]], "float32")}
-    near = compare("beam", expected, {"token_ids": ids + 1, "scores": np.array([[-1.001, -1e9]], "float32")}, {}, {})
-    assert near.agreement == 0
-    assert 5e-4 < near.relative_l2 < 2e-3
+    """Another sentence may be said that is as likely; a less likely one is off, and what cannot be hides nothing."""
+    ids = np.array([[[1, 2], [3, 4]]])
+
+    def check(more, scores):
+        expected = {"token_ids": ids, "scores": np.array([[-1.0, -1e9]], "float32")}
+        return compare("beam", expected, {"token_ids": ids + more, "scores": np.array([scores], "float32")}, {}, {})
+
+    assert check(0, [-1.001, -1e9]).relative_l2 == pytest.approx(1e-3, rel=0.1)
+    assert check(0, [-1.0, -1e9]) == ("beam", 0, 0, 1, {})
+    assert check(1, [-0.9, -5.0]) == ("beam", 0, 0, 0, {})
+    assert check(1, [-1.5, -1e9]).relative_l2 == pytest.approx(0.5)
     for scores in ([-500.0, -1e9], [-1.0, -2.0], [np.nan, -1e9]):
-        far = compare("beam", expected, {"token_ids": ids, "scores": np.array([scores], "float32")}, {}, {})
-        assert far.relative_l2 > 100
+        assert check(0, scores).relative_l2 > 100
     reply = {"label": {"kind": "class", "names": ["a", "b"]}}
     flipped = compare("classify", {"label": np.array([[0.4, 0.6]])}, {"label": np.array([[0.6, 0.4]])}, {}, reply)
     assert flipped.agreement == 0
