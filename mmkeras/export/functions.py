@@ -188,11 +188,14 @@ def _in_words(outputs, replies, pieces):
     return answer
 
 
-def _sentences(ids, words, between, strips):
+def _sentences(ids, words, between, strips, end):
     import tensorflow as tf
 
     shape = tf.shape(ids)
-    rows = tf.reshape(tf.gather(tf.constant(words), ids), [-1, shape[-1]])
+    said = tf.gather(tf.constant(words), ids)
+    if end is not None:
+        said = tf.where(tf.cumsum(tf.cast(ids == end, tf.int32), axis=-1) > 0, b"", said)
+    rows = tf.reshape(said, [-1, shape[-1]])
     said = tf.ragged.boolean_mask(rows, rows != b"")
     said = tf.strings.reduce_join(said, axis=-1, separator=between)
     # Only plain spaces go, as in Python.

@@ -50,12 +50,14 @@ def in_words(outputs, replies, pieces):
     return answer
 
 
-def sentences(ids, words, between, strips):
+def sentences(ids, words, between, strips, end):
     """Sentences of token ids (..., time), as an array (...) of bytes, by what `Text.pieces` says."""
     rows = np.asarray(ids)
     said = np.empty(rows.shape[:-1], object)
     for place in np.ndindex(said.shape):
-        sentence = between.join(words[index] for index in rows[place] if words[index])
+        row = rows[place].tolist()
+        row = row[: row.index(end)] if end in row else row
+        sentence = between.join(words[index] for index in row if words[index])
         said[place] = sentence.strip(b" ") if strips else sentence
     return said
 

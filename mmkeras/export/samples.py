@@ -44,7 +44,7 @@ def sample_inputs(task, model, count, seed=0):
 
 def _raw(part, rng):
     if isinstance(part, Text):
-        words, _, _ = part.pieces
+        words, *_ = part.pieces
         words = [word.decode("utf-8", "ignore").strip() for word in words if word.strip()]
         return " ".join(rng.choice(words, min(len(words), (part.length or _STEPS) - 2 * part.mark_ends)))
     if isinstance(part, Image):

@@ -151,7 +151,7 @@ class Text(Part):
 
     @property
     def pieces(self):
-        """Bytes of each token id, what stands between them, and whether spaces at the ends of a sentence go."""
+        """Bytes of each id, what is between them, whether spaces at the ends go, and the id that ends a sentence."""
         return self._coder().pieces
 
     @property

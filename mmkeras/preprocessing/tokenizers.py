@@ -117,7 +117,7 @@ class TokenizerIds:
         found = [b""] * self.shift + pieces_of(self.tokenizer, kind, _num_ids(self.tokenizer))
         found += [b""] * (self.num_tokens - len(found))
         silent = {self.start_id, self.end_id, *([0] if self.shift or self.zero_is_padding else [])}
-        return [b"" if index in silent else piece for index, piece in enumerate(found)], b"", True
+        return [b"" if index in silent else piece for index, piece in enumerate(found)], b"", True, self.end_id
 
     @property
     def resources(self):

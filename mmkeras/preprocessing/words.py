@@ -114,7 +114,7 @@ class WordIds:
     @property
     def pieces(self):
         words = [b"" if index in (0, START, END) else word.encode() for index, word in enumerate(self.vocabulary)]
-        return words, b" " if self.splitter.by_word else b"", False
+        return words, b" " if self.splitter.by_word else b"", False, END
 
     def table(self):
         """The lookup table, made outside of any graph that is being built."""

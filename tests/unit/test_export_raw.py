@@ -108,14 +108,15 @@ def test_mistakes_name_the_record(shipped):
 def test_words_of_outputs():
     outputs = {
         "tags": np.array([[0.9, 0.2, 0.5]], "float32"),
-        "token_ids": np.array([[[4, 5, 3, 0], [5, 0, 0, 0]]]),
+        # Behind the end nothing is said.
+        "token_ids": np.array([[[4, 5, 3, 4], [5, 0, 0, 0]]]),
         "scores": np.array([[0.5, 0.25]], "float32"),
     }
     replies = {
         "tags": {"kind": "classes", "names": ["a", "b", "c"]},
         "token_ids": {"kind": "sentence", "name": "text", "part": "text"},
     }
-    pieces = {"text": ([b"", b"[UNK]", b"", b"", b"two", b"dogs"], b" ", False)}
+    pieces = {"text": ([b"", b"[UNK]", b"", b"", b"two", b"dogs"], b" ", False, 3)}
     answer = in_words(outputs, replies, pieces)
     assert plain(answer, 0) == {
         "tags": ["a", "", "c"],

@@ -268,7 +268,7 @@ def test_missing_tensorflow_text_is_named(made, monkeypatch):
 def test_pieces_join_to_what_decode_says(family, made):
     """What a served graph joins is what Python says, for whole sentences of the vocabulary."""
     text = Text(tokenizer=made[family])
-    pieces, between, _ = text.pieces
+    pieces, between, *_ = text.pieces
     assert len(pieces) == text.num_tokens
     for sentence in SENTENCES[:4]:
         ids = text.encode(sentence)
