@@ -356,7 +356,10 @@ def export_matrix():
         for kind in kinds:
             row = by_kind[kind]
             if "because" in row:
-                note = reasons.setdefault(row["because"], len(reasons) + 1)
+                # What ONNX Runtime does not know stands within a message about the file.
+                node = re.search(r'^(.*because).*In Node, \("([^"]+)", (\w+),', row["because"])
+                reason = f"{node[1]} ONNX Runtime has no {node[3]}" if node else row["because"]
+                note = reasons.setdefault(reason, len(reasons) + 1)
                 cells.append(f"no ({note})")
                 continue
             told = [f"{row['kb']:,.0f} KB", f"{row['relative_l2']:.0e}" if row["relative_l2"] else "0"]

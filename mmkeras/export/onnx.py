@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import pathlib
+import re
 import statistics
 import time
 import warnings
@@ -17,6 +18,8 @@ from mmkeras.export.tflite import as_endpoints, fixed_functions
 from mmkeras.export.verify import checks_of, requests_of, size_of
 
 _REPEATS = 20
+# How ONNX Runtime names what it does not know: the node and its operation.
+_NODE = re.compile(r'In Node, \("([^"]+)", (\w+),')
 
 
 def to_onnx(
@@ -142,5 +145,8 @@ def _operations(path):
 
 
 def _reason(error):
+    found = _NODE.search(str(error))
+    if found:
+        return f"ONNX Runtime has no {found[2]}, of {found[1].rpartition('PartitionedCall/')[2]!r}"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__)[:300]
