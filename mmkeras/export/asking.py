@@ -9,7 +9,7 @@ import numpy as np
 
 from mmkeras.export.c_api import ServedModel
 from mmkeras.export.card import pieces_of, preprocessor_of, read_card
-from mmkeras.export.lite_runner import LiteRunner, modalities_of, stacked
+from mmkeras.export.lite_runner import LiteRunner, Runner, modalities_of, stacked
 from mmkeras.export.replies import in_words, plain
 from mmkeras.export.wire import served
 
@@ -46,7 +46,7 @@ def encoder_of(card: str | os.PathLike | dict) -> Callable[[list, str], dict[str
 
 
 @final
-class SavedModelRunner:
+class SavedModelRunner(Runner):
     """Ask a model that `mm.export.to_saved_model` shipped, as a server would: by TensorFlow's C library.
 
     Args:
@@ -78,36 +78,18 @@ class SavedModelRunner:
         self._encode = encoder_of(self.card)
         self._model = ServedModel(path, threads=threads)
 
-    def ask(self, records: dict | list, signature: str | None = None) -> dict[str, Any] | list[dict[str, Any]]:
-        """Answer raw records.
-
-        Args:
-            records: one record (a dict) or a list of them; for a model without preprocessing, of prepared arrays under
-                the names of inputs.
-            signature: what to ask, one of `signatures`; None for the first.
-
-        Returns:
-            A dict of plain values for one record, as `LiteRunner.ask` gives it; for a list of records a list of those.
-        """
-        one = isinstance(records, dict)
-        records = [records] if one else list(records)
-        if not records:
-            raise ValueError("At least one record is needed. Received: an empty list")
-        name = signature or self.signatures[0]
-        if name not in self.card["signatures"]:
-            raise ValueError(f"This model can be asked {self.signatures}. Received: signature={name!r}")
+    def _answers(self, records, name):
         spec = self.card["signatures"][name]
         if spec["raw"]:
             answer = self._model.run(name, self._encode(records, name))
         else:
             x = stacked(records, spec)
             answer = in_words(self._model.run(name, x), spec["replies"], pieces_of(preprocessor_of(self.card)))
-        answers = [plain(answer, row) for row in range(len(records))]
-        return answers[0] if one else answers
+        return [plain(answer, row) for row in range(len(records))]
 
 
 @final
-class TaskRunner:
+class TaskRunner(Runner):
     """Ask a task itself, as `LiteRunner` asks its file.
 
     Args:
@@ -130,24 +112,20 @@ class TaskRunner:
         self.signatures = list(self._endpoints)
         self.modalities = sorted({name for endpoint in self._endpoints.values() for name in endpoint.modalities})
 
-    def ask(self, records, signature=None):
-        """Answer raw records; see `LiteRunner.ask`."""
+    def _names(self):
+        return self._endpoints
+
+    def _answers(self, records, name):
         import keras
 
-        name = next(iter(self.signatures), None) if signature is None else signature
-        if name not in self._endpoints:
-            raise ValueError(f"This task can be asked {self.signatures}. Received: signature={name!r}")
         endpoint = self._endpoints[name]
-        one = isinstance(records, dict)
-        records = [records] if one else list(records)
         x = self.task.prepare(records, endpoint.modalities)
         sources = endpoint.model.inputs
         x |= {t.name: np.zeros((len(records), *t.shape[1:]), t.dtype) for t in sources if t.name in endpoint.zeros}
         outputs = endpoint.model.predict_on_batch([x[tensor.name] for tensor in sources])
         outputs = {key: keras.ops.convert_to_numpy(values) for key, values in outputs.items()}
         told = in_words(outputs, endpoint.replies, pieces_of(self.task.preprocessor))
-        answers = [plain(told, row) for row in range(len(records))]
-        return answers[0] if one else answers
+        return [plain(told, row) for row in range(len(records))]
 
 
 def open_model(path: str | os.PathLike):
@@ -161,7 +139,7 @@ def open_model(path: str | os.PathLike):
     if path.suffix == ".tflite":
         return LiteRunner(path)
     if path.is_dir():
-        return SavedModelRunner(version_of(path))
+        return SavedModelRunner(path)
     return TaskRunner(load_task(path))
 
 

@@ -1,5 +1,6 @@
 """Answers of an exported TFLite file, on a machine that has neither TensorFlow nor Keras."""
 
+import abc
 import hashlib
 import os
 import pathlib
@@ -14,8 +15,49 @@ from mmkeras.preprocessing import Preprocessor
 from mmkeras.preprocessing.reading import PartError
 
 
+class Runner(abc.ABC):
+    """Base of what answers raw records: it has `signatures`, names of what it can be asked, the usual one first."""
+
+    signatures = ()
+
+    def ask(self, records: dict | list, signature: str | None = None) -> dict[str, Any] | list[dict[str, Any]]:
+        """Answer raw records.
+
+        Args:
+            records: one record (a dict) or a list of them; for a model without preprocessing, of prepared arrays under
+                the names of inputs. A missing modality may be left out if it is optional. Where an export fixed the
+                length of series, they are padded with zeros, or cut.
+            signature: what to ask, one of `signatures`; None for the first.
+
+        Returns:
+            A dict of plain values for one record: names of classes with their `_score` and `_probabilities`, sentences
+            with their `scores`, numbers; for a list of records a list of those.
+        """
+        name = self._known(signature)
+        one = isinstance(records, dict)
+        records = [records] if one else list(records)
+        if not records:
+            raise ValueError("At least one record is needed. Received: an empty list")
+        answers = self._answers(records, name)
+        return answers[0] if one else answers
+
+    @abc.abstractmethod
+    def _answers(self, records, name):
+        """A list of answers to a list of records."""
+
+    def _names(self):
+        """All that it can be asked, `signatures` among them."""
+        return self.card["signatures"]
+
+    def _known(self, signature):
+        name = next(iter(self.signatures), None) if signature is None else signature
+        if name not in self._names():
+            raise ValueError(f"This model can be asked {self.signatures}. Received: signature={name!r}")
+        return name
+
+
 @final
-class LiteRunner:
+class LiteRunner(Runner):
     """Ask a model that `mm.export.to_tflite` shipped: raw pictures, sounds and texts in, answers out.
 
     It needs NumPy and LiteRT (`pip install ai-edge-litert`), Pillow for pictures, PyAV for clips and soundfile for
@@ -58,24 +100,7 @@ class LiteRunner:
         self._interpreter = interpreter_of(path, threads)
         self._runners = {}
 
-    def ask(self, records: dict | list, signature: str | None = None) -> dict[str, Any] | list[dict[str, Any]]:
-        """Answer raw records.
-
-        Args:
-            records: one record (a dict) or a list of them; for a model without preprocessing, of prepared arrays under
-                the names of inputs. A missing modality may be left out if it is optional. Series are padded with
-                zeros, or cut, to the length that the export fixed.
-            signature: what to ask, one of `signatures`; None for the first.
-
-        Returns:
-            A dict of plain values for one record: names of classes with their `_score` and `_probabilities`, sentences
-            with their `scores`, numbers; for a list of records a list of those.
-        """
-        name = self._known(signature)
-        one = isinstance(records, dict)
-        records = [records] if one else list(records)
-        if not records:
-            raise ValueError("At least one record is needed. Received: an empty list")
+    def _answers(self, records, name):
         spec = self.card["signatures"][name]
         size = self.card["batch"] or len(records)
         x = self._inputs(records, spec)
@@ -86,7 +111,7 @@ class LiteRunner:
             outputs = self.run({key: values[rows] for key, values in x.items()}, name)
             told = in_words(outputs, spec["replies"], self._pieces)
             answers += [plain(told, row) for row in range(min(size, len(records) - start))]
-        return answers[0] if one else answers
+        return answers
 
     def run(self, inputs: dict[str, np.ndarray], signature: str | None = None) -> dict[str, np.ndarray]:
         """Outputs for a batch of prepared tensors.
@@ -109,12 +134,6 @@ class LiteRunner:
                 raise ValueError(f"{key!r} has the shape {shape} in {name!r}. Received: {values.shape}")
             fed[key] = values.astype(specs[key]["dtype"])
         return self._runners[name](**fed)
-
-    def _known(self, signature):
-        name = self.signatures[0] if signature is None else signature
-        if name not in self.card["signatures"]:
-            raise ValueError(f"This model can be asked {self.signatures}. Received: signature={name!r}")
-        return name
 
     def _inputs(self, records, spec):
         if self._preprocessor is not None:

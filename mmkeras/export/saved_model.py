@@ -13,7 +13,7 @@ from mmkeras.export.card import CARD, card_of, files_of
 from mmkeras.export.functions import functions_of, resources_of
 from mmkeras.export.messages import write_warm_up
 from mmkeras.export.placing import next_version, placed
-from mmkeras.export.report import ExportError, ExportReport
+from mmkeras.export.report import ExportReport
 from mmkeras.export.verify import ask_saved_model, checks_of, requests_of, size_of
 from mmkeras.models import Task
 from mmkeras.preprocessing import Preprocessor
@@ -194,10 +194,7 @@ def _signatures(task, endpoints, raw):
         reason = _why_not_raw(task.preprocessor)
         raw = reason is None
         notes += [] if reason is None else [f"no raw signatures: {reason}"]
-    found = functions_of(task, endpoints, raw=bool(raw))
-    if not found:
-        raise ExportError("There is nothing to export: no endpoints")
-    return found, notes
+    return functions_of(task, endpoints, raw=bool(raw)), notes
 
 
 def _why_not_raw(preprocessor):

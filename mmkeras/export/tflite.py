@@ -62,7 +62,7 @@ def to_tflite(
     Args:
         task: the task, on the TensorFlow backend. One that computes in mixed precision is exported in float32.
         path: file to be; None takes `saved_models/<name of the task>.tflite`.
-        quantize: None for float32; `"dynamic"` keeps weights in 8 bits, a quarter of the size and often faster;
+        quantize: None for float32; `"dynamic"` keeps weights in 8 bits, near a quarter of the size;
             `"float16"` in 16 bits; `"int8"` computes in 8 bits, too, by what it sees in `calibrate`.
         calibrate: raw records for `"int8"`, a hundred or so that are like those to come.
         batch: of how many samples a request is; None for any number, for which layers over time are unrolled.

@@ -455,7 +455,6 @@ def test_mixed_precision_ships_in_float32(tmp_path):
 
 
 def test_onnx_runs_and_is_compared(pets, tmp_path):
-    pytest.importorskip("tf2onnx")
     report = to_onnx(pets, tmp_path / "pets.onnx", records=records())
     assert report.checks[0].relative_l2 < 1e-4
     import onnxruntime
