@@ -31,8 +31,10 @@ TABLE = (
     Key("nodes", "graph", "nodes", ("node", "dim"), "float32"),
     Key("adjacency", "graph", "adjacency", ("node", "node"), "float32"),
 )
+"""The rows of the key table."""
 
 PRESENT = "_present"
+"""What the flags of optional modalities end in."""
 
 
 def prepared_key(modality: str, encoder_input: str) -> str:
