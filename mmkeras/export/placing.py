@@ -25,6 +25,8 @@ def placed(target, *, overwrite=False, size=0):
         size: about how many bytes it will have, which must be free.
     """
     target = pathlib.Path(target)
+    if not target.parent.is_dir() and target.parent.exists():
+        raise FileExistsError(f"{str(target.parent)!r} is a file: name a folder to export to")
     target.parent.mkdir(parents=True, exist_ok=True)
     _tidy(target)
     check_free(target, overwrite)

@@ -127,6 +127,11 @@ class ClassHead(Head):
 
 
 def _num_classes(classes):
+    if classes is None:
+        raise ValueError(
+            "`classes` must be a number or a list of names: a Label part knows them once its Preprocessor was adapted. "
+            "Received: classes=None"
+        )
     counted = isinstance(classes, numbers.Integral)
     count = int(classes) if counted else len(classes)
     names = () if counted else tuple(classes)

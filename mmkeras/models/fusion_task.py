@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from mmkeras.layers import GatedFusion, MatchRows, NumberHead, OrPrior, StepwiseFusion, pooling_layer
+from mmkeras.layers import ClassHead, GatedFusion, MatchRows, NumberHead, OrPrior, StepwiseFusion, pooling_layer
 from mmkeras.models.branches import check_encoders, check_fusion, encode_modalities
 from mmkeras.models.endpoint import Endpoint
 from mmkeras.models.groups import spread_product, where_known
@@ -169,6 +169,11 @@ class FusionTask(Task):
         return y, {name: keras.ops.ones_like(there, dtype="float32") for name, there in known.items()}
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        if y is None and self._own_loss:
+            raise ValueError(
+                f"{type(self).__name__} is compared with targets, `fit(x, y)` or a dataset of a Preprocessor that has "
+                "a part for them. Received: y=None"
+            )
         if training:
             self.learn_priors(x, y, sample_weight)
         return super().compute_loss(x, *self._with_axis(y, y_pred), sample_weight, training)
@@ -254,6 +259,13 @@ class FusionTask(Task):
         except (TypeError, ValueError):
             numbers = np.full(labels.shape, np.nan)
         low, high = label_range or (-np.inf, np.inf)
+        output = self.output[name] if isinstance(self.output, dict) else self.output
+        head = self._heads[name]
+        if isinstance(head, ClassHead) and not head.multi_label and labels.shape[1:] == tuple(output.shape[1:]):
+            raise ValueError(
+                f"Labels of {name!r} are numbers of classes, one for each sample: labels.argmax(axis=-1), or build the "
+                f"task with multi_label=True where several may hold. Received: labels of shape {labels.shape}"
+            )
         with np.errstate(invalid="ignore"):
             fine = (numbers >= low) & (numbers <= high)
             if self._labels_may_miss:
@@ -262,8 +274,8 @@ class FusionTask(Task):
         if len(wrong):
             expected = "numbers, none of them missing" if label_range is None else f"numbers in {low}..{high}"
             raise ValueError(
-                f"Labels must be {expected}: row {wrong[0]} of {name!r} holds {labels[wrong[0]]!r}. Leave such samples "
-                "out, or give class names to a Preprocessor with a `Label` part. "
+                f"Labels must be {expected}: row {wrong[0]} of {name!r} holds {labels[wrong[0]].tolist()!r}. Leave "
+                "such samples out, or give class names to a Preprocessor with a `Label` part. "
                 f"Received: {len(wrong)} such rows of {len(labels)}"
             )
 

@@ -6,6 +6,7 @@ from mmkeras.layers import ClassHead, Head
 from mmkeras.models.fusion_task import FusionTask
 from mmkeras.models.groups import where_known
 from mmkeras.models.loss_weights import LossWeights
+from mmkeras.models.records import is_one
 from mmkeras.ops import num_replicas
 
 
@@ -176,7 +177,7 @@ class MultiTask(FusionTask):
         outputs = self.predict_records(records)
         by_name = {name: head.answers(outputs[name]) for name, head in self.heads.items()}
         rows = [dict(zip(by_name, row, strict=True)) for row in zip(*by_name.values(), strict=True)]
-        return rows[0] if isinstance(records, dict) else rows
+        return rows[0] if is_one(records) else rows
 
     def get_config(self):
         return {

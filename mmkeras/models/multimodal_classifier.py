@@ -4,6 +4,7 @@ import keras
 
 from mmkeras.layers import ClassHead
 from mmkeras.models.fusion_task import FusionTask
+from mmkeras.models.records import is_one
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
@@ -99,7 +100,7 @@ class MultimodalClassifier(FusionTask):
             answers = [
                 {**answer, "is_prior": bool(flag)} for answer, flag in zip(answers, found["is_prior"], strict=True)
             ]
-        return answers[0] if isinstance(records, dict) else answers
+        return answers[0] if is_one(records) else answers
 
     def get_config(self):
         return {

@@ -4,6 +4,7 @@ import keras
 
 from mmkeras.layers import NumberHead
 from mmkeras.models.fusion_task import FusionTask
+from mmkeras.models.records import is_one
 
 
 @keras.saving.register_keras_serializable(package="mmkeras")
@@ -81,7 +82,7 @@ class MultimodalRegressor(FusionTask):
             For one record a number (a list of them with `dim`), for a list of records a list of those.
         """
         answers = self.predict_records(records)["label"].tolist()
-        return answers[0] if isinstance(records, dict) else answers
+        return answers[0] if is_one(records) else answers
 
     def get_config(self):
         return {**super().get_config(), "dim": self.dim, "low": self.low, "high": self.high}

@@ -1,7 +1,7 @@
 """Raw records, as the methods of tasks take them."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -10,12 +10,12 @@ from mmkeras.keys import presence_key
 
 def is_one(records):
     """Whether something stands for one record rather than for several."""
-    return isinstance(records, str | bytes) or not isinstance(records, Sequence)
+    return isinstance(records, str | bytes) or not isinstance(records, Sequence | Iterator)
 
 
 def as_record(task, value):
     """A record of a raw value that stands for one, where a task reads one modality."""
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return value
     if len(task.encoders) > 1:
         raise ValueError(
@@ -23,6 +23,11 @@ def as_record(task, value):
         )
     (modality,) = task.encoders
     return {modality if task.preprocessor is not None else task._keys_of(modality)[0]: value}
+
+
+def as_records(task, records):
+    """A list of records, of one or several, or of the raw values that stand for them."""
+    return [as_record(task, record) for record in ([records] if is_one(records) else records)]
 
 
 def flag_empty(x, modalities, answer, *, stacklevel=3):

@@ -10,7 +10,7 @@ from mmkeras.losses import WordCrossEntropy
 from mmkeras.metrics import Perplexity
 from mmkeras.models.branches import check_encoders, check_fusion, encode_modalities
 from mmkeras.models.endpoint import Endpoint
-from mmkeras.models.records import as_record, flag_empty, is_one
+from mmkeras.models.records import as_record, as_records, flag_empty, is_one
 from mmkeras.models.sentence_parts import Sentence, check_sizes, make_decoder, part_of, placed
 from mmkeras.models.task import Task
 
@@ -224,7 +224,7 @@ class SentenceTask(Task):
         }
         model = self.decoding(strategy, **options)
         one = is_one(records)
-        records = [as_record(self, record) for record in ([records] if one else records)]
+        records = as_records(self, records)
         if not records:
             raise ValueError("At least one record is needed. Received: an empty list")
         begun = self._prefix(prefix, options["max_length"])

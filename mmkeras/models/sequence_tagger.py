@@ -10,6 +10,7 @@ from mmkeras.keys import PRESENT, presence_key
 from mmkeras.layers import ClassHead
 from mmkeras.models.endpoint import Endpoint
 from mmkeras.models.fusion_task import FusionTask
+from mmkeras.models.records import as_records, is_one
 
 # A length to find out by whether an encoder keeps it.
 _PROBE = 48
@@ -128,16 +129,15 @@ class SequenceTagger(FusionTask):
             For one record a list with, for each step, what `MultimodalClassifier.classify` says of a sample; for a
             list of records a list of those.
         """
-        one = isinstance(records, dict)
         tagged = []
-        for record in [records] if one else records:
+        for record in as_records(self, records):
             # One at a time: series differ in length.
             x = self.prepare(record)
             self.notes_on(x)
             there = np.asarray(keras.ops.convert_to_numpy(self._steps(x)))[0]
             outputs = keras.ops.convert_to_numpy(self.predict_on_batch(x)["label"])[0]
             tagged.append(self.head("label").answers(outputs[there]))
-        return tagged[0] if one else tagged
+        return tagged[0] if is_one(records) else tagged
 
     def _steps(self, x):
         """Which steps are no padding: those that hold something in any modality."""

@@ -8,8 +8,10 @@ import numpy as np
 
 from mmkeras.keys import PRESENT, prepared_key, presence_key
 from mmkeras.models.configs import deserialized
+from mmkeras.models.given import check_compiled, check_fits, check_given, check_keys, missing_inputs
 from mmkeras.models.groups import constant_rows, fold, repeat_rows, spread_product, unfold
 from mmkeras.models.learning import let_learn, revive_lora, what_learns
+from mmkeras.models.records import as_records
 from mmkeras.preprocessing.preprocessor import Preprocessor
 
 # Height, width or length that stands in for an absent modality when nothing says how large it would be.
@@ -87,6 +89,10 @@ class Task(keras.Model):
         return train(*arguments)
 
     def fit(self, x=None, y=None, *args, **kwargs):
+        check_compiled(self)
+        check_given(self, x, y, learns=True)
+        val = kwargs.get("validation_data")
+        check_given(self, *(val[:2] if isinstance(val, tuple) else (val,)), argument="validation_data")
         if not type(x).__module__.startswith("tensorflow.python.data"):
             return super().fit(x, y, *args, **kwargs)
         # Keras warns that it does not shuffle a dataset whenever its own default is left as it is, and calls an epoch
@@ -96,6 +102,15 @@ class Task(keras.Model):
             if kwargs.get("steps_per_epoch") is None:
                 warnings.filterwarnings("ignore", "Your input ran out of data")
             return super().fit(x, y, *args, **kwargs)
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        check_compiled(self)
+        check_given(self, x, y)
+        return super().evaluate(x, y, *args, **kwargs)
+
+    def predict(self, x, *args, **kwargs):
+        check_given(self, x)
+        return super().predict(x, *args, **kwargs)
 
     def default_loss(self):
         """Return the loss of `compile()`; None for a task that computes its own."""
@@ -158,19 +173,19 @@ class Task(keras.Model):
         by its flag.
 
         Args:
-            records: one record (a dict) or a list of them.
+            records: one record (a dict) or a list of them; for a single modality its raw values will do.
             modalities: the modalities to prepare; None for all.
 
         Returns:
             Dict of arrays, each with a batch axis.
         """
-        records = [records] if isinstance(records, dict) else list(records)
+        records = as_records(self, records)
         if not records:
             raise ValueError("At least one record is needed. Received: an empty list")
         if self.preprocessor is not None:
             return self.preprocessor(records) if modalities is None else self.preprocessor(records, modalities)
         for row, record in enumerate(records):
-            self._check_keys(row, record)
+            check_keys(self, row, record)
         batch = {}
         for tensor in self.inputs:
             if modalities is not None and self.modality_of(tensor.name) not in modalities:
@@ -194,7 +209,7 @@ class Task(keras.Model):
         Returns:
             Dict of arrays, one row per record.
         """
-        records = [records] if isinstance(records, dict) else list(records)
+        records = as_records(self, records)
         batches = []
         for start in range(0, max(1, len(records)), batch_size):
             x = self.prepare(records[start : start + batch_size])
@@ -226,6 +241,7 @@ class Task(keras.Model):
                     f"modalities, {sorted(self.optional)}. Received: one that makes {sorted(preprocessor.inputs)} with "
                     f"optional={sorted(preprocessor.optional)}"
                 )
+            check_fits(self, preprocessor)
         self._preprocessor = preprocessor
 
     def get_config(self):
@@ -295,10 +311,7 @@ class Task(keras.Model):
         names = [tensor.name for tensor in self.inputs if not tensor.name.endswith(PRESENT)]
         missing = [name for name in names if name not in given and self._input_modality[name] not in absent]
         if missing or all(name not in given for name in names):
-            raise ValueError(
-                f"{type(self).__name__} '{self.name}' misses inputs {missing or names}; it takes "
-                f"{[tensor.name for tensor in self.inputs]}. Received: keys {sorted(inputs)}"
-            )
+            raise missing_inputs(self, missing or names, inputs)
         like = given[next(name for name in names if name in given)]
         for tensor in self.inputs:
             modality = tensor.name.removesuffix(PRESENT)
@@ -345,22 +358,6 @@ class Task(keras.Model):
     @property
     def _input_modality(self):
         return {key: modality for modality in self.encoders for key in self._keys_of(modality)}
-
-    def _check_keys(self, row, record):
-        for modality in self.encoders:
-            keys = self._keys_of(modality)
-            if modality in record and modality not in keys:
-                raise ValueError(
-                    f"Record {row} has {modality!r}, but without a preprocessor this task takes prepared arrays under "
-                    f"{keys}. Prepare it, or build the task with `preprocessor=`. Received: keys {sorted(record)}"
-                )
-        flags = {presence_key(modality) for modality in self.optional}
-        unknown = sorted(key for key in record if key.endswith(PRESENT) and key not in flags)
-        if unknown:
-            raise ValueError(
-                f"Record {row} has the presence flags {unknown}; only optional modalities have one, here "
-                f"{sorted(flags)}. Received: keys {sorted(record)}"
-            )
 
     def _stack(self, records, tensor):
         values = [record.get(tensor.name) for record in records]

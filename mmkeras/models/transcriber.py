@@ -7,7 +7,7 @@ from mmkeras.keys import prepared_key
 from mmkeras.layers import CTCHead, TimelineFusion
 from mmkeras.models.branches import check_encoders, check_fusion, encode_modalities
 from mmkeras.models.endpoint import Endpoint
-from mmkeras.models.records import as_record, flag_empty, is_one
+from mmkeras.models.records import as_records, flag_empty, is_one
 from mmkeras.models.sentence_parts import part_of
 from mmkeras.models.task import Task
 
@@ -152,7 +152,7 @@ class Transcriber(Task):
             A string for one record, or a list of them. Without a preprocessor, lists of token ids in place of strings.
         """
         one = is_one(records)
-        records = [as_record(self, record) for record in ([records] if one else records)]
+        records = as_records(self, records)
         if not records:
             raise ValueError("At least one record is needed. Received: an empty list")
         said = []

@@ -11,6 +11,7 @@ from mmkeras.layers import ClassHead, Head, TimelineFusion
 from mmkeras.models.branches import check_encoders
 from mmkeras.models.endpoint import Endpoint
 from mmkeras.models.multi_task import MultiTask
+from mmkeras.models.records import as_records, is_one
 from mmkeras.models.sequence_tagger import keeps_steps
 from mmkeras.preprocessing.preprocessor import Preprocessor
 from mmkeras.preprocessing.video import Video
@@ -141,7 +142,7 @@ class VideoAudioModel(MultiTask):
             there are several, and `is_prior` where all modalities are optional; for a list of records a list of those.
         """
         outputs = self.predict_records(records, views=views)
-        return self._answers(outputs, self._clip_heads, isinstance(records, dict))
+        return self._answers(outputs, self._clip_heads, is_one(records))
 
     def tag(self, records, *, batch_size=32):
         """Say what happens in each frame of raw clips.
@@ -154,10 +155,10 @@ class VideoAudioModel(MultiTask):
             For one record a list with what `classify` says of each of its frames; for a list of records a list of
             those.
         """
-        one, names, rows = isinstance(records, dict), self._frame_heads, []
+        one, names, rows = is_one(records), self._frame_heads, []
         if not names:
             raise ValueError("This task says nothing about frames: build it with `frame_classes`")
-        records = [records] if one else list(records)
+        records = as_records(self, records)
         for start in range(0, max(1, len(records)), batch_size):
             x = self.prepare(records[start : start + batch_size])
             self.notes_on(x)

@@ -89,7 +89,11 @@ class Preprocessor:
             names = [name for name, other in self.parts.items() if other is part]
             # A fixed vocabulary or list of classes needs no adapting: the part says so itself.
             if part.needs_adapting:
-                part.adapt(_values(records, names))
+                try:
+                    part.adapt(_values(records, names))
+                except ValueError as error:
+                    keys = sorted({str(key) for record in records for key in record})
+                    raise ValueError(f"{' and '.join(map(repr, names))} of records with {keys}: {error}") from error
             done.append(part)
         return self
 
