@@ -1,7 +1,5 @@
 """What each modality adds to the answers of a model."""
 
-import itertools
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +8,7 @@ import numpy as np
 from mmkeras.evaluation.predictions import predict_all
 from mmkeras.evaluation.scoring import check_score
 from mmkeras.evaluation.scoring import score as score_of
+from mmkeras.evaluation.shapley import shapley_values, subsets_of
 from mmkeras.evaluation.shuffling import joined, moved
 from mmkeras.evaluation.table import Table
 
@@ -71,20 +70,19 @@ def contributions(
         )
     x, y, weight = joined(task, data, batch_size)
     worth = {}
-    for count in range(len(modalities) + 1):
-        for kept in itertools.combinations(modalities, count):
-            away = [name for name in modalities if name not in kept]
-            scores = []
-            for repeat in range(repeats if away else 1):
-                change = _instead(moved(task, x, away, seed + repeat))
-                found = predict_all(task, (x, y, weight), output=output, change=change, batch_size=batch_size)
-                scores.append(score_of(found, score))
-            worth[frozenset(kept)] = float(np.mean(scores))
-    everything = frozenset(modalities)
+    for kept in subsets_of(modalities):
+        away = [name for name in modalities if name not in kept]
+        scores = []
+        for repeat in range(repeats if away else 1):
+            change = _instead(moved(task, x, away, seed + repeat))
+            found = predict_all(task, (x, y, weight), output=output, change=change, batch_size=batch_size)
+            scores.append(score_of(found, score))
+        worth[kept] = float(np.mean(scores))
+    everything, values = frozenset(modalities), shapley_values(worth)
     rows = [
         {
             "modality": name,
-            "contribution": _shapley(worth, name, everything),
+            "contribution": values[name],
             "alone": worth[frozenset([name])],
             "without": worth[everything - {name}],
         }
@@ -106,13 +104,3 @@ def _instead(mixed):
         return {name: values[rows] for name, values in mixed.items()}
 
     return change
-
-
-def _shapley(worth, name, everything):
-    others, total = everything - {name}, len(everything)
-    value = 0.0
-    for count in range(total):
-        share = math.factorial(count) * math.factorial(total - count - 1) / math.factorial(total)
-        for kept in itertools.combinations(sorted(others), count):
-            value += share * (worth[frozenset(kept) | {name}] - worth[frozenset(kept)])
-    return value

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from mmkeras.evaluation.bootstrap import paired_bootstrap
-from mmkeras.evaluation.fitting import fitted
+from mmkeras.evaluation.fitting import fitted, several_models
 from mmkeras.evaluation.predictions import batches, predict_all
 from mmkeras.evaluation.scoring import sample_scores
 from mmkeras.evaluation.shuffling import joined, moved
 from mmkeras.evaluation.table import Table
 
 
+@several_models()
 def controls(
     make_task: Callable[[tuple[str, ...]], Any],
     modalities: Sequence[str],

@@ -1,9 +1,26 @@
 """Training of the models that an evaluation compares."""
 
+import contextlib
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
+
+
+@contextlib.contextmanager
+def several_models():
+    """Keep TensorFlow from warning of retracing: each of the models is compiled, once."""
+    logger = logging.getLogger("tensorflow")
+    logger.addFilter(_is_no_retracing)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_is_no_retracing)
+
+
+def _is_no_retracing(record):
+    return "triggered tf.function retracing" not in record.getMessage()
 
 
 def is_dataset(data: Any) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from mmkeras.export.ask_tflite import interpreter_of
 from mmkeras.export.card import pieces_of, preprocessor_of, read_card
 from mmkeras.export.replies import in_words, plain
+from mmkeras.keys import PRESENT
 from mmkeras.preprocessing import Preprocessor
 from mmkeras.preprocessing.reading import PartError
 
@@ -160,7 +161,9 @@ def modalities_of(card):
 
 
 def stacked(records, spec):
-    """A batch of records of prepared arrays, by the inputs that a card says."""
+    """A batch of records of prepared arrays, by the inputs that a card says; a missing flag means present."""
+    flags = {key: True for key in spec["inputs"] if key.endswith(PRESENT)}
+    records = [{**flags, **record} for record in records]
     for row, record in enumerate(records):
         missing = sorted(set(spec["inputs"]) - set(record))
         if missing:

@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import io
+import logging
 import os
 import pathlib
 
@@ -146,12 +147,24 @@ def save_functions(task, signatures, path, *, track=True):
         functions[name] = known[id(signature)]
     held = {id(variable): variable for function in functions.values() for variable in function.variables}
     module.held = list(held.values())
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), _quiet():
         tf.saved_model.save(module, os.fspath(path), signatures=functions)
     counts = collections.Counter(
         node.op for function in known.values() for graph in _graphs(function) for node in graph.node
     )
     return dict(sorted(counts.items())), _foreign_libraries(counts)
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Keep TensorFlow from telling, where Python is interactive, of a folder that is renamed afterwards."""
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _graphs(function):

@@ -138,7 +138,9 @@ class UnitReader:
                         f"None of the first {min(len(self), _LOOKED_AT)} records can be read: {self._first_problem()}. "
                         f"Received: {self.records!r}"
                     )
-                specs[modality] = Wire(part.storage_dtype, len(part.shape))
+                # A sound is read as samples, whatever is made of them.
+                rank = 1 if isinstance(part, Audio) else len(part.shape)
+                specs[modality] = Wire(part.storage_dtype, rank)
         return specs, shapes
 
     def _wire(self, modality, part, record, rng):

@@ -11,6 +11,7 @@ from mmkeras.training.sampling_rate_schedule import SamplingRateSchedule
 from mmkeras.training.sentence_callback import SentenceCallback
 from mmkeras.training.step import Step
 from mmkeras.training.steps import GradientCache
+from mmkeras.training.tensor_board import TensorBoard
 from mmkeras.training.transfer import add_lora, freeze, stages, unfreeze
 from mmkeras.training.unimodal_losses import UnimodalLosses
 
@@ -24,6 +25,7 @@ __all__ = [
     "SamplingRateSchedule",
     "SentenceCallback",
     "Step",
+    "TensorBoard",
     "UnimodalLosses",
     "add_lora",
     "class_weights",

@@ -4,13 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, final
 
 import keras
-import numpy as np
 
 from mmkeras.evaluation import caption_report, recognition_report
 from mmkeras.evaluation.recognition import RATES
 from mmkeras.evaluation.sentence_controls import MEASURES, references_of
 from mmkeras.models import SentenceTask, Transcriber
 from mmkeras.retrieval.embeddings import check_count
+from mmkeras.training.sentence_samples import write_sentences
+from mmkeras.training.summaries import import_figure, import_summary, picture_of
 
 # What is logged of captions and translations, and of what was recognised.
 _OF_CAPTIONS = ("bleu_4", "rouge_l", "cider_d")
@@ -41,6 +42,7 @@ class SentenceCallback(keras.callbacks.Callback):
             `Transcriber`; None takes BLEU-4, ROUGE-L and CIDEr-D, or the error rates of words and of characters.
         prefix: what their names in the logs begin with.
         log_dir: folder for TensorBoard, where samples appear as text and, with pictures, as images; None for none.
+            `mm.training.TensorBoard` shows more of them, and where the decoder looked.
         num_samples: how many samples appear there.
         batch_size: how many records are described together.
 
@@ -116,6 +118,10 @@ class SentenceCallback(keras.callbacks.Callback):
                 f"What is recognised is compared with one sentence, and a record has several under {task.sentence!r}: "
                 f"keep the true one. Received: {next(said for said in self._references if len(said) > 1)!r:.120}"
             )
+        if self.log_dir is not None:
+            import_summary("give log_dir=None")
+            if picture_of(task) is not None:
+                import_figure("give log_dir=None")
         self.results, self._logged = {}, {}
 
     def on_epoch_end(self, epoch, logs=None):
@@ -144,21 +150,12 @@ class SentenceCallback(keras.callbacks.Callback):
         return said, caption_report(said, self._references)
 
     def _write(self, epoch):
-        try:
-            import tensorflow as tf
-        except ImportError as error:
-            raise ImportError("Writing for TensorBoard needs TensorFlow: install it, or give log_dir=None.") from error
-        self._writer = self._writer or tf.summary.create_file_writer(str(self.log_dir))
-        task = self.model
-        with self._writer.as_default(step=epoch):
+        summary = import_summary("give log_dir=None")
+        self._writer = self._writer or summary.create_file_writer(str(self.log_dir))
+        with self._writer.as_default(step=epoch), summary.record_if(True):
             for name, value in self._logged.items():
-                tf.summary.scalar(name, value)
-            lines = ["| said | people said |", "| --- | --- |"]
-            for pair in zip(self.samples, (said[0] for said in self._references), strict=False):
-                cells = [sentence.replace("|", "\\|").replace("\n", " ") for sentence in pair]
-                lines.append(f"| {' | '.join(cells)} |")
-            tf.summary.text("sentences", "\n".join(lines))
-            if "image" in task.encoders:
-                pictures = task.prepare(self.records[: self.num_samples], ("image",))["image"]
-                tf.summary.image("pictures", np.clip(pictures / 255.0, 0, 1), max_outputs=self.num_samples)
+                summary.scalar(name, value)
+            shown = self.records[: self.num_samples]
+            told = [said[0] for said in self._references[: self.num_samples]]
+            write_sentences(self.model, shown, self.samples, told)
             self._writer.flush()

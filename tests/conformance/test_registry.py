@@ -34,6 +34,7 @@ PUBLIC = {
         "retrieval",
         "training",
         "evaluation",
+        "interpret",
         "export",
     )
     for name in getattr(mm, room).__all__

@@ -16,7 +16,8 @@ LEVELS = [
     {"layers", "losses", "metrics", "data"},
     {"generation", "encoders", "preprocessing", "retrieval"},
     {"models"},
-    {"evaluation", "interpret"},
+    {"evaluation"},
+    {"interpret"},
     # Callbacks measure while a task trains.
     {"training"},
     {"export"},

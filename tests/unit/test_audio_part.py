@@ -330,3 +330,17 @@ def test_log_mel_is_that_of_the_layer():
     assert np.abs(part.array(sound) - expected).max() < 5e-5
     assert (expected[50:] == 0).all()
     np.testing.assert_array_equal(part.array(sound)[50:], 0)
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("output", ["waveform", "log_mel"])
+def test_no_record_has_sound(output):
+    """As in a sweep that takes all of it away: what a sound would look like cannot be learned from the records."""
+    from mmkeras.preprocessing import Preprocessor, Text
+
+    text = Text(vocabulary=["dog"], length=4)
+    pre = Preprocessor(text=text, audio=Audio(8000, seconds=0.2, output=output), optional=("audio",))
+    batch = next(iter(pre.dataset([{"text": "dog"}, {"text": "dog", "audio": None}], 2, shuffle=False)))
+    key = pre.key("audio")
+    np.testing.assert_array_equal(batch[key], np.zeros((2, *pre["audio"].shape)))
+    assert not batch["audio_present"].numpy().any()

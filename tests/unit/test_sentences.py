@@ -339,8 +339,8 @@ class TestMeasured:
         text = written.Tensors("sentences")[-1].tensor_proto.string_val[0].decode()
         assert callback.samples[0] in text
         assert "a red dot on white" in text
-        # Width, height and two pictures.
-        assert len(written.Tensors("pictures")[-1].tensor_proto.string_val) == 4
+        # Width, height and one picture of both samples, with what is said of them.
+        assert len(written.Tensors("pictures")[-1].tensor_proto.string_val) == 3
 
     @pytest.mark.parametrize(
         ("options", "message"), [({"measures": ("meteor",)}, "`measures`"), ({"every": 0}, "`every`")]

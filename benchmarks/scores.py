@@ -1,0 +1,103 @@
+"""The table of scores in the main README: each beside what it is to be compared with, and its command."""
+
+import json
+import pathlib
+
+RESULTS = pathlib.Path(__file__).parent / "results"
+
+
+def _percent(value, digits=1):
+    return f"{100 * value:.{digits}f} %"
+
+
+# Benchmark, what was measured, the score, and what stands beside it.
+_ROWS = (
+    (
+        "easy_vqa",
+        "easy-VQA, answers to questions",
+        lambda r: _percent(r["test_accuracy"], 2),
+        lambda r: f"published Keras baseline 93.8 %; by the question alone {_percent(r['question_only'])}",
+    ),
+    (
+        "flickr8k_retrieval",
+        "Flickr8k, photo among the first ten for a sentence, from scratch",
+        lambda r: _percent(r["test_r10_text_to_image"]),
+        lambda r: "ridge regression on colours 6.5 %; chance 1 %",
+    ),
+    (
+        "flickr8k_caption",
+        "Flickr8k, captions from scratch, CIDEr-D",
+        lambda r: f"{r['test_cider']:.3f}",
+        lambda r: f"without looking {r['test_blind_cider']:.3f}; of other photos {r['test_shuffled_cider']:.3f}",
+    ),
+    (
+        "translate",
+        "Multi30k, English to German, BLEU",
+        lambda r: f"{100 * r['test_bleu4']:.1f}",
+        lambda r: f"greedily {100 * r['test_greedy_bleu4']:.1f}",
+    ),
+    (
+        "grid",
+        "GRID, letters in white noise at -5 dB, lips and sound",
+        lambda r: _percent(r["both_white_-5_letter_accuracy"]),
+        lambda r: f"lips alone {_percent(r['lips_letter_accuracy'])}; sound alone {_percent(_of_sound(r))}",
+    ),
+    (
+        "toy_clips",
+        "toy clips, which of two things was heard",
+        lambda r: _percent(r["test_both_source"]),
+        lambda r: f"frames alone {_percent(r['test_video_source'])}; sound alone {_percent(r['test_audio_source'])}",
+    ),
+    (
+        "avdigits",
+        "digits, blurred and spoken in noise",
+        lambda r: _percent(r["test_accuracy"]),
+        lambda r: (
+            f"sound alone {_percent(r['test_audio_only_accuracy'])}; "
+            f"picture alone {_percent(r['test_image_only_accuracy'])}"
+        ),
+    ),
+    (
+        "mosi",
+        "CMU-MOSI, sentiment (surrogate features)",
+        lambda r: _percent(r["folds_text_audio_video_accuracy"]),
+        lambda r: f"text alone {_percent(r['folds_text_accuracy'])}: fusion adds nothing here",
+    ),
+    (
+        "toy_captions",
+        "toy world, captions that are true and complete",
+        lambda r: _percent(r["test_true"]),
+        lambda r: f"of other pictures {_percent(r['test_true_other_picture'])}",
+    ),
+    (
+        "export",
+        "an answer by the TFLite file, picture and sentence",
+        lambda r: f"{r['classifier_ms_beside_predict']:.2f} ms",
+        lambda r: f"`model.predict` {r['classifier_predict_ms']:.1f} ms",
+    ),
+    (
+        "gpu",
+        "training on an H100, time / PyTorch compiled",
+        lambda r: f"{r['ratio_vs_torch']:.2f}",
+        lambda r: "",
+    ),
+)
+
+
+def _of_sound(results):
+    path = RESULTS / "grid_audio.json"
+    heard = json.loads(path.read_text())["results"] if path.exists() else results
+    return heard["audio_white_-5_letter_accuracy"]
+
+
+def rows():
+    """Cells of the table, for those that were recorded."""
+    found = []
+    for name, what, score, beside in _ROWS:
+        path = RESULTS / f"{name}.json"
+        if path.exists():
+            record = json.loads(path.read_text())
+            results = record["results"]
+            command = record["command"].replace("python benchmarks/", "").replace(" --record", "")
+            found.append((what, score(results), beside(results), results["seeds"], f"`{command}`"))
+    return found
