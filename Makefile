@@ -8,12 +8,12 @@ SERVING_VENV := .venv-serving
 BIN := $(VENV)/bin
 TEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: help demo test test-all test-jax test-serving lint coverage wheel bench-layers bench-toy bench-pipeline bench-retrieval bench-spoken-digits bench-flickr8k-retrieval bench-micro-batches bench-easy-vqa bench-mosi bench-avdigits bench-fsdd bench-esc10 bench-eeg bench-toy-captions bench-flickr8k-caption bench-translate bench-generate bench-toy-clips bench-grid bench-video bench-export bench-export-matrix bench-gpu tables clean
+.PHONY: help demo test test-all test-jax test-serving notebooks docs lint coverage wheel bench-layers bench-toy bench-pipeline bench-retrieval bench-spoken-digits bench-flickr8k-retrieval bench-micro-batches bench-easy-vqa bench-mosi bench-avdigits bench-fsdd bench-esc10 bench-eeg bench-toy-captions bench-flickr8k-caption bench-translate bench-generate bench-toy-clips bench-grid bench-video bench-export bench-export-matrix bench-gpu tables clean
 
 help:  ## Say what there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
 
-demo: $(VENV)/ready  ## Train, save and reload a model on the toy world; under 5 minutes
+demo: $(VENV)/ready  ## Train, ship and ask four models of the toy world, on one page; under 5 minutes
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/ready  ## Run the tests
@@ -28,6 +28,12 @@ test-jax: $(JAX_VENV)/ready  ## Run the tests on the JAX backend with TensorFlow
 
 test-serving: $(VENV)/ready $(SERVING_VENV)/ready  ## Ask a real model server and compare: make test-serving MODEL=saved_models/captioner/1
 	TF_CPP_MIN_LOG_LEVEL=3 CUDA_VISIBLE_DEVICES=-1 $(BIN)/python -m tests.serving.ask_kserve --server $(SERVING_VENV)/bin/python $(MODEL)
+
+notebooks: $(VENV)/ready  ## Run every notebook and keep what it shows; about 20 minutes
+	$(BIN)/python notebooks/build.py
+
+docs: $(VENV)/docs-ready  ## Build the documentation site into build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lint: $(VENV)/ready  ## Check style and format
 	$(BIN)/ruff check .
@@ -46,7 +52,7 @@ wheel: $(VENV)/ready  ## Build the wheel and install it into a clean environment
 bench-layers: $(VENV)/ready  ## Time the layers against Keras' own
 	$(BIN)/python benchmarks/layers.py --record
 
-bench-toy: $(VENV)/ready  ## Score the demo over three seeds
+bench-toy: $(VENV)/ready  ## Score parcels of the toy world over three seeds
 	$(BIN)/python benchmarks/toy.py --seeds 3 --record
 
 bench-pipeline: $(VENV)/ready  ## Time files becoming batches: make bench-pipeline DATA=Flickr8k TORCH=python-with-torch
@@ -123,6 +129,10 @@ $(VENV)/ready: setup.cfg constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+$(VENV)/docs-ready: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	@touch $@
 
 $(JAX_VENV)/ready: setup.cfg constraints.txt

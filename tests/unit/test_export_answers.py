@@ -5,6 +5,7 @@ import pytest
 
 import mmkeras as mm
 from mmkeras.export import TaskRunner
+from mmkeras.export.lite_runner import stacked
 
 part, encoders, models = mm.preprocessing, mm.encoders, mm.models
 pytestmark = pytest.mark.tensorflow
@@ -174,3 +175,10 @@ def test_numbers():
     pre = prepared(features=part.Features(), number=part.Label(regression=True))
     task = models.MultimodalRegressor({"features": encoders.features((6,), 8)}, preprocessor=pre)
     np.testing.assert_allclose(said(TaskRunner(task).ask(RECORDS)), task.estimate(RECORDS), atol=1e-5)
+
+
+def test_a_flag_that_is_left_out_means_present():
+    numbers = np.ones(6, "float32")
+    spec = {"inputs": {"features": {"dtype": "float32"}, "features_present": {"dtype": "bool"}}}
+    x = stacked([{"features": numbers}, {"features": numbers, "features_present": False}], spec)
+    assert x["features_present"].tolist() == [True, False]
