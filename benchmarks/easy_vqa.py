@@ -22,9 +22,9 @@ BATCH, EPOCHS, LEARNING_RATE = 32, 20, 4e-3
 WARM_UP = 0.1
 GOAL = 0.998
 FUSIONS = {
-    "film": lambda: mm.layers.FiLMFusion("question"),
+    "film": lambda: mm.layers.FiLMFusion(by="question"),
     "bilinear": lambda: mm.layers.BilinearFusion(64),
-    "attention": lambda: mm.layers.AttentionFusion(1, 4),
+    "attention": lambda: mm.layers.AttentionFusion(num_layers=1, num_heads=4),
 }
 
 

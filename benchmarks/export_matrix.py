@@ -96,7 +96,7 @@ def tagger(train):
 def joint(train):
     pre = parts(train, "image", "text")
     encoders = {"image": picture(), "text": words(pre["text"])}
-    return mm.models.JointEmbedding(encoders, dim=32, matcher=mm.layers.CoAttention(2), preprocessor=pre)
+    return mm.models.JointEmbedding(encoders, dim=32, matcher=mm.layers.CoAttention(num_heads=2), preprocessor=pre)
 
 
 def autoencoder(train):

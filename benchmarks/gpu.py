@@ -64,7 +64,9 @@ def build_task(sizes):
         "image": mm.encoders.resnet(width=sizes["width"], image_shape=(sizes["image"], sizes["image"], 3)),
         "text": mm.encoders.lstm(sizes["vocabulary"], sizes["units"], embedding_dim=sizes["embedding_dim"]),
     }
-    return mm.models.MultimodalClassifier(encoders, mm.layers.CoAttention(sizes["num_heads"]), classes=sizes["classes"])
+    return mm.models.MultimodalClassifier(
+        encoders, mm.layers.CoAttention(num_heads=sizes["num_heads"]), classes=sizes["classes"]
+    )
 
 
 def forward_flops(task, text_length):

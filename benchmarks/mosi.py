@@ -56,7 +56,9 @@ def trained(records, modalities, seed, *, optional=False, modality_dropout_rate=
             name: mm.encoders.features((None, SIZES[name]), DIM, dropout_rate=DROPOUT, normalize=False)
             for name in modalities
         },
-        mm.layers.WeightedFusion({name: SHARES[name] for name in modalities}) if len(modalities) > 1 else None,
+        mm.layers.WeightedFusion(fixed_weights={name: SHARES[name] for name in modalities})
+        if len(modalities) > 1
+        else None,
         classes=2,
         context=mm.layers.SeriesSmoothing(near=1.0, whole=1.0, width=3.0),
         optional=modalities if optional else (),

@@ -9,6 +9,8 @@ import pathlib
 import re
 import sys
 
+import scores as of_readme
+
 import mmkeras as mm
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -116,6 +118,12 @@ def pipeline():
         rows.append((name, f"{found[f'{case}_per_second_mmkeras']:,.0f}", *cells))
     header = ("files", "samples/s", "/ bare loop x cores", "/ graph loop x cores", "/ PyTorch DataLoader")
     return table(header, rows) + f"\n\nMade by `{command}` on two cores."
+
+
+def scores():
+    """What came out, beside what it is to be compared with."""
+    note = "Commands follow `python benchmarks/`; where it is not said, the other part is a control of the same run."
+    return table(("what", "score", "beside it", "seeds", "made by"), of_readme.rows()) + "\n\n" + note
 
 
 def retrieval():
@@ -435,6 +443,7 @@ def filled(text):
     """README text with every table between its markers made anew."""
     for name, make in (
         ("demo", demo),
+        ("scores", scores),
         ("keys", keys),
         ("layers", layers),
         ("gpu", gpu),

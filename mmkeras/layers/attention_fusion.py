@@ -18,10 +18,10 @@ class AttentionFusion(TokenFusion):
     Padding gets no attention. An absent modality is not attended to; where nothing is present, every token is.
 
     Args:
-        num_layers: number of Transformer blocks.
-        num_heads: number of attention heads.
         dim: size of the tokens; None takes the smallest size among the encodings, rounded up to a multiple of
             `num_heads`.
+        num_layers: number of Transformer blocks.
+        num_heads: number of attention heads.
         feedforward_dim: size of the hidden feed-forward layers; None takes 4 * dim.
         dropout_rate: share of values dropped in training.
 
@@ -37,7 +37,7 @@ class AttentionFusion(TokenFusion):
     (2, 6, 4)
     """
 
-    def __init__(self, num_layers=1, num_heads=4, *, dim=None, feedforward_dim=None, dropout_rate=0.0, **kwargs):
+    def __init__(self, dim=None, *, num_layers=1, num_heads=4, feedforward_dim=None, dropout_rate=0.0, **kwargs):
         super().__init__(dim, **kwargs)
         self.num_layers = num_layers
         self.num_heads = num_heads

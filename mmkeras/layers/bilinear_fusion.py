@@ -46,7 +46,7 @@ class BilinearFusion(VectorFusion):
         Liu et al. 2018, Efficient Low-rank Multimodal Fusion with Modality-Specific Factors.
     """
 
-    def __init__(self, dim=None, rank=4, *, pooling="avg", normalize=True, dropout_rate=0.0, **kwargs):
+    def __init__(self, dim=None, *, rank=4, pooling="avg", normalize=True, dropout_rate=0.0, **kwargs):
         super().__init__(dim, pooling=pooling, **kwargs)
         if rank < 1:
             raise ValueError(f"`rank` must be a positive integer. Received: rank={rank}")

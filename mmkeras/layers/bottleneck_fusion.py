@@ -22,11 +22,11 @@ class BottleneckFusion(TokenFusion):
     shared tokens; where nothing is present, all do.
 
     Args:
+        dim: size of the tokens; None takes the smallest size among the encodings, rounded up to a multiple of
+            `num_heads`.
         num_tokens: number of shared tokens.
         num_layers: number of layers.
         num_heads: number of attention heads.
-        dim: size of the tokens; None takes the smallest size among the encodings, rounded up to a multiple of
-            `num_heads`.
         dropout_rate: share of values dropped in training.
 
     Call arguments:
@@ -37,14 +37,14 @@ class BottleneckFusion(TokenFusion):
 
     Example:
 
-    >>> tuple(BottleneckFusion(3, num_heads=2)([ops.ones((2, 50, 8)), ops.ones((2, 20, 8))]).shape)
+    >>> tuple(BottleneckFusion(num_tokens=3, num_heads=2)([ops.ones((2, 50, 8)), ops.ones((2, 20, 8))]).shape)
     (2, 3, 8)
 
     References:
         Nagrani et al. 2021, Attention Bottlenecks for Multimodal Fusion.
     """
 
-    def __init__(self, num_tokens=4, num_layers=2, *, num_heads=4, dim=None, dropout_rate=0.0, **kwargs):
+    def __init__(self, dim=None, *, num_tokens=4, num_layers=2, num_heads=4, dropout_rate=0.0, **kwargs):
         super().__init__(dim, **kwargs)
         if min(num_tokens, num_layers, num_heads) < 1:
             raise ValueError(

@@ -18,8 +18,8 @@ class CoAttention(TokenFusion):
     neither is present, each attends to what stands in the other's slot.
 
     Args:
-        num_heads: number of attention heads.
         dim: size of the tokens; None takes the smaller size of the two, rounded up to a multiple of `num_heads`.
+        num_heads: number of attention heads.
         gated: whether what was gathered passes a gate (see `CrossModalAttention`).
         dropout_rate: share of attention weights dropped in training.
 
@@ -40,7 +40,7 @@ class CoAttention(TokenFusion):
         Lu et al. 2019, ViLBERT. Tan and Bansal 2019, LXMERT.
     """
 
-    def __init__(self, num_heads=4, *, dim=None, gated=False, dropout_rate=0.0, **kwargs):
+    def __init__(self, dim=None, *, num_heads=4, gated=False, dropout_rate=0.0, **kwargs):
         super().__init__(dim, **kwargs)
         self.num_heads = num_heads
         self.gated = gated

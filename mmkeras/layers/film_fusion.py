@@ -21,10 +21,10 @@ class FiLMFusion(TokenFusion):
     Use it where one modality asks and the others answer. An absent modality is a condition of zeros.
 
     Args:
+        dim: size of the tokens; None takes the smallest size among the encodings.
         by: the modality that modulates the others: its key in a dict of encodings, its index in a list; None for each
             by all others.
         num_layers: number of modulated layers.
-        dim: size of the tokens; None takes the smallest size among the encodings.
         dropout_rate: share of values dropped in training.
 
     Call arguments:
@@ -36,11 +36,11 @@ class FiLMFusion(TokenFusion):
     Example:
 
     >>> encodings = {"image": ops.ones((2, 9, 8)), "question": ops.ones((2, 8))}
-    >>> tuple(FiLMFusion("question")(encodings).shape), tuple(FiLMFusion()(encodings).shape)
+    >>> tuple(FiLMFusion(by="question")(encodings).shape), tuple(FiLMFusion()(encodings).shape)
     ((2, 9, 8), (2, 10, 8))
     """
 
-    def __init__(self, by=None, num_layers=2, *, dim=None, dropout_rate=0.0, **kwargs):
+    def __init__(self, dim=None, *, by=None, num_layers=2, dropout_rate=0.0, **kwargs):
         super().__init__(dim, **kwargs)
         if num_layers < 1:
             raise ValueError(f"`num_layers` must be a positive integer. Received: num_layers={num_layers}")

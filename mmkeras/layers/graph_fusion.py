@@ -20,10 +20,10 @@ class GraphFusion(TokenFusion):
     neighbours; where nothing is present, all are.
 
     Args:
-        num_layers: number of layers: how many steps away a node can hear.
-        num_heads: number of attention heads.
         dim: size of the nodes; None takes the smallest size among the encodings, rounded up to a multiple of
             `num_heads`.
+        num_layers: number of layers: how many steps away a node can hear.
+        num_heads: number of attention heads.
         edges: list of pairs of modalities that listen to each other, by their keys in a dict of encodings or their
             indices in a list; None for all.
         within: whether tokens of one modality listen to each other.
@@ -41,7 +41,7 @@ class GraphFusion(TokenFusion):
     (2, 6, 4)
     """
 
-    def __init__(self, num_layers=2, num_heads=4, *, dim=None, edges=None, within=True, dropout_rate=0.0, **kwargs):
+    def __init__(self, dim=None, *, num_layers=2, num_heads=4, edges=None, within=True, dropout_rate=0.0, **kwargs):
         super().__init__(dim, **kwargs)
         if min(num_layers, num_heads) < 1:
             raise ValueError(

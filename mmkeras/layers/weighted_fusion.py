@@ -18,9 +18,9 @@ class WeightedFusion(VectorFusion):
     others grow to sum to one; where nothing is present, all count.
 
     Args:
+        dim: size of the fused vector; None takes the smallest size among the encodings.
         fixed_weights: one positive number per modality, a dict for a dict of encodings (as in a task) or a list for
             a list, scaled to sum to one; None learns them.
-        dim: size of the fused vector; None takes the smallest size among the encodings.
         pooling: how a token sequence becomes a vector: `"avg"`, `"max"`, `"last"` or `"attention"`.
 
     Call arguments:
@@ -32,12 +32,12 @@ class WeightedFusion(VectorFusion):
 
     Example:
 
-    >>> fusion = WeightedFusion([3, 1])
+    >>> fusion = WeightedFusion(fixed_weights=[3, 1])
     >>> round(float(fusion([ops.ones((1, 1)), ops.zeros((1, 1))])[0, 0]), 3)
     0.75
     """
 
-    def __init__(self, fixed_weights=None, *, dim=None, pooling="avg", **kwargs):
+    def __init__(self, dim=None, *, fixed_weights=None, pooling="avg", **kwargs):
         super().__init__(dim, pooling=pooling, **kwargs)
         values = fixed_weights.values() if isinstance(fixed_weights, dict) else fixed_weights or ()
         if any(value <= 0 for value in values):

@@ -11,14 +11,14 @@ from mmkeras.models.fusion_task import FusionTask
 class VisualQuestionAnswering(FusionTask):
     """Answer questions about pictures, out of a list of answers.
 
-    The question modulates how the picture is read (`FiLMFusion("question")`); `CoAttention`, `AttentionFusion` or
+    The question modulates how the picture is read (`FiLMFusion(by="question")`); `CoAttention`, `AttentionFusion` or
     `BilinearFusion` fit the slot too. Several questions about one picture come in the grouped form,
     `question_token_ids` (batch, group, time) as `pre.dataset(..., group_by="image", group_size=8)` makes it: the
     picture is then encoded once for all of them. `compile()` needs no arguments.
 
     Args:
         encoders: dict of encoders: `question`, and what it asks about, `image` as a rule.
-        fusion: a fusion layer; None takes `FiLMFusion("question")`.
+        fusion: a fusion layer; None takes `FiLMFusion(by="question")`.
         answers: list of answers in the order of their numbers, such as `preprocessor["answer"].classes`.
         soft: whether targets say how far each answer holds, (batch, answers), because people disagree: then the
             probabilities are one of its own for each answer (sigmoid), and the metric is `mm.metrics.SoftAccuracy`.
@@ -73,7 +73,7 @@ class VisualQuestionAnswering(FusionTask):
                 f"Received: encoders={encoders}"
             )
         head = ClassHead(answers, multi_label=soft, name="answer")
-        fusion = FiLMFusion("question", name="fusion") if fusion is None else fusion
+        fusion = FiLMFusion(by="question", name="fusion") if fusion is None else fusion
         super().__init__(
             encoders,
             fusion,

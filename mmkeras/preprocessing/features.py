@@ -1,5 +1,7 @@
 """Features: vectors, or series of vectors, that were computed before."""
 
+import numbers
+
 import numpy as np
 
 from mmkeras.preprocessing.part import Part, require_tensorflow
@@ -39,8 +41,8 @@ class Features(Part):
     kind = "features"
 
     def __init__(self, length=None, *, normalize="adapt", statistics=None):
-        if length is not None and length < 1:
-            raise ValueError(f"`length` must be a positive integer or None. Received: length={length}")
+        if length is not None and (not isinstance(length, numbers.Integral) or length < 1):
+            raise ValueError(f"`length` must be a positive integer or None. Received: length={length!r}")
         if normalize not in ("adapt", None):
             raise ValueError(f"`normalize` must be 'adapt' or None. Received: normalize={normalize!r}")
         self.length = length

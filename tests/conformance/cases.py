@@ -124,7 +124,7 @@ LAYERS = {
         masked=("sound",),
     ),
     "AttentionFusion": LayerCase(
-        lambda: L.AttentionFusion(2, 2, dim=8, feedforward_dim=12, dropout_rate=0.1),
+        lambda: L.AttentionFusion(num_layers=2, num_heads=2, dim=8, feedforward_dim=12, dropout_rate=0.1),
         _TRIO,
         _fuse,
         masked=("text",),
@@ -137,7 +137,7 @@ LAYERS = {
         lambda: L.BackboneTokens(_strided_network(), stride=2), {"x": floats(BATCH, 6, 4)}, weights=2
     ),
     "BilinearFusion": LayerCase(
-        lambda: L.BilinearFusion(6, 2, pooling="max", normalize=False, dropout_rate=0.1),
+        lambda: L.BilinearFusion(6, rank=2, pooling="max", normalize=False, dropout_rate=0.1),
         _TRIO,
         _fuse,
         masked=("text",),
@@ -145,7 +145,7 @@ LAYERS = {
     ),
     "BilinearFusion/pair": LayerCase(L.BilinearFusion, _PAIR, _fuse_list, masked=("text",), weights=2 * 2),
     "BottleneckFusion": LayerCase(
-        lambda: L.BottleneckFusion(3, 1, num_heads=2, dim=6, dropout_rate=0.1),
+        lambda: L.BottleneckFusion(num_tokens=3, num_layers=1, num_heads=2, dim=6, dropout_rate=0.1),
         _TRIO,
         _fuse,
         masked=("text",),
@@ -157,7 +157,7 @@ LAYERS = {
     ),
     "ClassHead/tags": LayerCase(lambda: L.ClassHead(4, multi_label=True), {"vector": floats(BATCH, 8)}, weights=2),
     "CoAttention": LayerCase(
-        lambda: L.CoAttention(2, dim=6, gated=True, dropout_rate=0.1),
+        lambda: L.CoAttention(num_heads=2, dim=6, gated=True, dropout_rate=0.1),
         _PAIR,
         _fuse,
         masked=("text",),
@@ -196,7 +196,7 @@ LAYERS = {
     ),
     "FiLM": LayerCase(L.FiLM, {"x": floats(BATCH, 6, 8), "condition": floats(BATCH, 5)}, masked=("x",), weights=2),
     "FiLMFusion": LayerCase(
-        lambda: L.FiLMFusion("text", 1, dim=6, dropout_rate=0.1),
+        lambda: L.FiLMFusion(by="text", num_layers=1, dim=6, dropout_rate=0.1),
         _TRIO,
         _fuse,
         masked=("text",),
@@ -222,7 +222,7 @@ LAYERS = {
     ),
     "GraphFusion": LayerCase(
         lambda: L.GraphFusion(
-            1, 2, dim=6, edges=[("image", "text"), ("audio", "text")], within=False, dropout_rate=0.1
+            6, num_layers=1, num_heads=2, edges=[("image", "text"), ("audio", "text")], within=False, dropout_rate=0.1
         ),
         _TRIO,
         _fuse,
@@ -291,7 +291,7 @@ LAYERS = {
         lambda: L.StepwiseFusion(L.GatedFusion(8)), _SERIES, _fuse, masked=("text", "face"), weights=2 * 2 + 2
     ),
     "StepwiseFusion/tokens": LayerCase(
-        lambda: L.StepwiseFusion(L.AttentionFusion(1, 2)),
+        lambda: L.StepwiseFusion(L.AttentionFusion(num_layers=1, num_heads=2)),
         _SERIES,
         _fuse,
         masked=("text", "face"),
@@ -350,7 +350,7 @@ LAYERS = {
     ),
     "UnitLength": LayerCase(L.UnitLength, {"vectors": floats(BATCH, 5, 8)}),
     "WeightedFusion": LayerCase(
-        lambda: L.WeightedFusion({"image": 1, "text": 2, "audio": 3}, dim=8, pooling="max"),
+        lambda: L.WeightedFusion(fixed_weights={"image": 1, "text": 2, "audio": 3}, dim=8, pooling="max"),
         _TRIO,
         _fuse,
         masked=("text",),
@@ -367,14 +367,14 @@ LAYERS = {
 LAYERS_WITHOUT_CASE = {"Decoder", "OwnWords", "Fusion", "Head", "VectorFusion", "TokenFusion", "pooling_layer"}
 
 FUSIONS = {
-    "AttentionFusion": lambda: L.AttentionFusion(1, 2),
+    "AttentionFusion": lambda: L.AttentionFusion(num_layers=1, num_heads=2),
     "BilinearFusion": L.BilinearFusion,
-    "BottleneckFusion": lambda: L.BottleneckFusion(2, 1, num_heads=2),
-    "CoAttention": lambda: L.CoAttention(2),
+    "BottleneckFusion": lambda: L.BottleneckFusion(num_tokens=2, num_layers=1, num_heads=2),
+    "CoAttention": lambda: L.CoAttention(num_heads=2),
     "ConcatFusion": L.ConcatFusion,
     "FiLMFusion": lambda: L.FiLMFusion(num_layers=1),
     "GatedFusion": L.GatedFusion,
-    "GraphFusion": lambda: L.GraphFusion(1, 2),
+    "GraphFusion": lambda: L.GraphFusion(num_layers=1, num_heads=2),
     "TimelineFusion": lambda: L.TimelineFusion(num_heads=2),
     "WeightedFusion": L.WeightedFusion,
 }

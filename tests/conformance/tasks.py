@@ -46,7 +46,7 @@ def _everything():
 def _tags():
     return mm.models.MultimodalClassifier(
         {"text": _text(), "features_face": mm.encoders.features((6,))},
-        mm.layers.AttentionFusion(1, 2),
+        mm.layers.AttentionFusion(num_layers=1, num_heads=2),
         classes=4,
         multi_label=True,
         hidden_dim=5,
@@ -76,7 +76,7 @@ def _joint():
 
 def _matched():
     return mm.models.JointEmbedding(
-        {"image": _image(), "text": _text()}, mm.losses.InfoNCE(0.2), dim=6, matcher=mm.layers.CoAttention(2)
+        {"image": _image(), "text": _text()}, mm.losses.InfoNCE(0.2), dim=6, matcher=mm.layers.CoAttention(num_heads=2)
     )
 
 
@@ -112,7 +112,7 @@ def _views():
 def _grades():
     return mm.models.MultimodalClassifier(
         {"text": _text(), "features_face": mm.encoders.features((6,))},
-        mm.layers.BilinearFusion(4, 2),
+        mm.layers.BilinearFusion(4, rank=2),
         classes=["low", "middle", "high"],
         ordinal=True,
     )
@@ -121,7 +121,7 @@ def _grades():
 def _numbers():
     return mm.models.MultimodalRegressor(
         {"text": _text(), "graph": mm.encoders.graph(5, 8, 1)},
-        mm.layers.FiLMFusion("text", 1),
+        mm.layers.FiLMFusion(by="text", num_layers=1),
         dim=2,
         low=-3.0,
         high=3.0,
@@ -254,7 +254,7 @@ def _translated():
     return mm.models.Translator(
         {"text": _text(), "image": _image()},
         mm.layers.LSTMDecoder(20, 8),
-        fusion=mm.layers.CoAttention(2),
+        fusion=mm.layers.CoAttention(num_heads=2),
         optional=("image",),
     )
 

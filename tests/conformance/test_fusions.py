@@ -135,7 +135,17 @@ def test_filler_never_matters(fusion):
             np.testing.assert_allclose(actual, expected, atol=1e-6)
 
 
-@every_fusion
+# Those with attention over all tokens need the most steps.
+SLOW_LEARNERS = {"TimelineFusion", "BottleneckFusion", "AttentionFusion", "GraphFusion", "FiLMFusion"}
+
+
+@pytest.mark.parametrize(
+    "fusion",
+    [
+        pytest.param(fusion, marks=[pytest.mark.slow] if name in SLOW_LEARNERS else [], id=name)
+        for name, fusion in FUSIONS.items()
+    ],
+)
 def test_learns_what_no_modality_tells_alone(fusion):
     """Whether two signs differ: each modality alone is at chance, by construction."""
     keras.utils.set_random_seed(0)

@@ -381,6 +381,7 @@ def test_quantized_files_are_smaller_and_near(quantize, tmp_path):
     assert 0 < small.checks[0].relative_l2 < 0.05
 
 
+@pytest.mark.slow
 def test_calibration_sees_what_is_missing(pets, tmp_path):
     """Full int8, by records of which some lack a modality."""
     seen = [{**record, "text": None if row % 2 else record["text"]} for row, record in enumerate(4 * records())]

@@ -102,7 +102,7 @@ class TestWeightedFusion:
     @pytest.mark.parametrize("weights", [[3, 1, 4], {"c": 4, "a": 3, "b": 1}], ids=["list", "dict"])
     def test_fixed(self, weights):
         encodings = {"b": H2, "a": H1, "c": H3} if isinstance(weights, dict) else [H1, H2, H3]
-        layer = L.WeightedFusion(weights)
+        layer = L.WeightedFusion(fixed_weights=weights)
         fused, shares = layer(encodings, return_weights=True)
         close(fused, (3 * H1 + H2 + 4 * H3) / 8)
         assert layer.weights == []
@@ -113,7 +113,7 @@ class TestWeightedFusion:
         """Weights 3 : 1 : 4; without the third 3/4 and 1/4, the third alone 1, none at all 3/8, 1/8, 4/8."""
         flags = np.array([[True, True, True], [True, True, False], [False, False, True], [False, False, False]])
         presence = [tensor(flags[:, index]) for index in range(3)]
-        fused, shares = L.WeightedFusion([3, 1, 4])([H1, H2, H3], presence=presence, return_weights=True)
+        fused, shares = L.WeightedFusion(fixed_weights=[3, 1, 4])([H1, H2, H3], presence=presence, return_weights=True)
         expected = np.array([[3 / 8, 1 / 8, 4 / 8], [3 / 4, 1 / 4, 0], [0, 0, 1], [3 / 8, 1 / 8, 4 / 8]])
         close(np.concatenate([array(share) for share in shares], axis=1), expected, atol=1e-6)
         close(fused, sum(expected[:, index : index + 1] * h for index, h in enumerate((H1, H2, H3))))
@@ -127,16 +127,25 @@ class TestWeightedFusion:
     @pytest.mark.parametrize(
         ("make", "message"),
         [
-            (lambda: L.WeightedFusion([1, 0]), r"`fixed_weights` must be positive.*fixed_weights=\[1, 0\]"),
-            (lambda: L.WeightedFusion([1, 2])([H1, H2, H3]), r"one weight per encoding, 3.*fixed_weights=\[1, 2\]"),
-            (lambda: L.WeightedFusion([])([H1, H2]), r"one weight per encoding, 2.*fixed_weights=\[\]"),
             (
-                lambda: L.WeightedFusion({"a": 1, "b": 2})([H1, H2]),
+                lambda: L.WeightedFusion(fixed_weights=[1, 0]),
+                r"`fixed_weights` must be positive.*fixed_weights=\[1, 0\]",
+            ),
+            (
+                lambda: L.WeightedFusion(fixed_weights=[1, 2])([H1, H2, H3]),
+                r"one weight per encoding, 3.*fixed_weights=\[1, 2\]",
+            ),
+            (lambda: L.WeightedFusion(fixed_weights=[])([H1, H2]), r"one weight per encoding, 2.*fixed_weights=\[\]"),
+            (
+                lambda: L.WeightedFusion(fixed_weights={"a": 1, "b": 2})([H1, H2]),
                 r"the encodings are a list. Received: fixed_weights=\{'a': 1",
             ),
-            (lambda: L.WeightedFusion([1, 2])({"a": H1, "c": H2}), r"a dict of weights for a dict of encodings"),
             (
-                lambda: L.WeightedFusion({"a": 1, "b": 2})({"a": H1, "c": H2}),
+                lambda: L.WeightedFusion(fixed_weights=[1, 2])({"a": H1, "c": H2}),
+                r"a dict of weights for a dict of encodings",
+            ),
+            (
+                lambda: L.WeightedFusion(fixed_weights={"a": 1, "b": 2})({"a": H1, "c": H2}),
                 r"the encodings are \['a', 'c'\]. Received: .*'b': 2",
             ),
         ],
@@ -181,7 +190,7 @@ class TestAttentionFusion:
 
     def test_order_of_tokens_and_modality_embedding(self):
         """Without blocks what is left is norm(projected tokens + modality embedding): audio, image, text."""
-        layer = build(L.AttentionFusion(0, 1), ENCODINGS)
+        layer = build(L.AttentionFusion(num_layers=0, num_heads=1), ENCODINGS)
         weights = weights_of(layer)
         audio = dense(weights, "projection_0", ENCODINGS["audio"])
         tokens = [audio, H1[:, None], TOKENS]
@@ -192,7 +201,7 @@ class TestAttentionFusion:
 
     @pytest.mark.parametrize("present", [None, FIRST], ids=["always", "sometimes"])
     def test_equals_the_formula(self, present):
-        layer = build(L.AttentionFusion(2, 3, dim=6, feedforward_dim=5), ENCODINGS)
+        layer = build(L.AttentionFusion(num_layers=2, num_heads=3, dim=6, feedforward_dim=5), ENCODINGS)
         weights = weights_of(layer)
         assert weights["block_1/hidden/kernel"].shape == (6, 5)
         audio = dense(weights, "projection_0", ENCODINGS["audio"])
@@ -207,7 +216,7 @@ class TestAttentionFusion:
         close(output, reference.layer_norm(weights, "norm", joined), atol=1e-4)
 
     def test_an_absent_modality_is_not_attended_to(self):
-        layer = build(L.AttentionFusion(1, 2), ENCODINGS)
+        layer = build(L.AttentionFusion(num_layers=1, num_heads=2), ENCODINGS)
         presence = {"audio": FIRST, "text": np.ones(4, bool)}
         before = array(self.fuse(layer, presence))
         after = array(self.fuse(layer, presence, audio=floats(4, 2, 8, seed=9)))
@@ -216,7 +225,7 @@ class TestAttentionFusion:
         np.testing.assert_allclose(after[~FIRST, 2:], before[~FIRST, 2:], atol=1e-6)
 
     def test_where_nothing_is_present_everything_counts(self):
-        layer = build(L.AttentionFusion(1, 2), ENCODINGS)
+        layer = build(L.AttentionFusion(num_layers=1, num_heads=2), ENCODINGS)
         nothing = dict.fromkeys(ENCODINGS, np.zeros(4, bool))
         close(self.fuse(layer, nothing), array(self.fuse(layer)), atol=1e-6)
 
@@ -228,7 +237,7 @@ class TestCoAttention:
     @pytest.mark.parametrize("gated", [False, True])
     def test_equals_attention_both_ways(self, gated):
         """Both from the unattended tokens; the wider of the two is projected."""
-        layer = build(L.CoAttention(2, gated=gated), {"a": self.A, "b": self.B})
+        layer = build(L.CoAttention(num_heads=2, gated=gated), {"a": self.A, "b": self.B})
         weights = weights_of(layer)
         b = dense(weights, "projection_1", self.B)
         presence = {"a": tensor(FIRST), "b": tensor(SECOND)}
@@ -245,7 +254,7 @@ class TestCoAttention:
         assert ("attention_0/gate/kernel" in weights) == gated
 
     def test_equals_two_cross_modal_attentions(self):
-        layer = build(L.CoAttention(2), [self.A, H1])
+        layer = build(L.CoAttention(num_heads=2), [self.A, H1])
         outputs = []
         for index, (query, context) in enumerate([(self.A, H1[:, None]), (H1[:, None], self.A)]):
             attention = L.CrossModalAttention(2)
@@ -255,7 +264,7 @@ class TestCoAttention:
         close(layer([self.A, H1]), np.concatenate(outputs, axis=1), atol=1e-6)
 
     def test_without_the_other_its_own_tokens_stay(self):
-        layer = build(L.CoAttention(2), [self.A, H1])
+        layer = build(L.CoAttention(num_heads=2), [self.A, H1])
         output = array(layer([self.A, H1], presence=[None, tensor(SECOND)]))
         np.testing.assert_array_equal(output[~SECOND, :3], self.A[~SECOND])
         assert np.abs(output[SECOND, :3] - self.A[SECOND]).max() > 0.1
@@ -318,7 +327,7 @@ class TestBase:
             (lambda: L.AttentionFusion(dim=-1), "`dim` must be a positive integer or None. Received: dim=-1"),
             (lambda: L.ConcatFusion(pooling="mean"), "`pooling` must be.*Received: pooling='mean'"),
             (lambda: L.GatedFusion()([H1]), r"at least two encodings. Received: shapes \[\(4, 6\)\]"),
-            (lambda: L.CoAttention(2)([H1, H2, H3]), "exactly two encodings. Received: 3"),
+            (lambda: L.CoAttention(num_heads=2)([H1, H2, H3]), "exactly two encodings. Received: 3"),
             (lambda: L.ConcatFusion().build([(4, 6), (4, None)]), r"last axis.*Received: .*\(4, None\)"),
             (lambda: L.ConcatFusion().build([]), r"Received: encodings of shapes \[\]"),
         ],

@@ -94,7 +94,7 @@ def test_as_many_layers_as_steps(make):
 class TestGraphFusion:
     def fuse(self, edges, within=True, **changes):
         keras.utils.set_random_seed(0)
-        fusion = L.GraphFusion(1, 2, edges=edges, within=within)
+        fusion = L.GraphFusion(num_layers=1, num_heads=2, edges=edges, within=within)
         encodings = {name: floats(1, 2, 4, seed=seed) for seed, name in enumerate(("audio", "image", "text"))}
         before = array(fusion(encodings))[0]
         after = array(fusion({**encodings, **changes}))[0]
@@ -114,7 +114,7 @@ class TestGraphFusion:
         text[0, 1] = floats(4, seed=9)
         keras.utils.set_random_seed(0)
         for within in (True, False):
-            fusion = L.GraphFusion(1, 2, edges=[], within=within)
+            fusion = L.GraphFusion(num_layers=1, num_heads=2, edges=[], within=within)
             encodings = {"image": floats(1, 2, 4), "text": floats(1, 2, 4, seed=2)}
             before = array(fusion(encodings))[0]
             after = array(fusion({**encodings, "text": text}))[0]

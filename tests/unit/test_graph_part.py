@@ -319,6 +319,7 @@ def test_a_server_takes_nodes_and_adjacency(max_nodes):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_edges_are_learned_from_and_saved(world, tmp_path):
     """Nodes alone say which shapes there are; whose they are, coloured or grey, say edges: 100 % against some 70 %."""
     train, val, test = (world.records(split, "shape") for split in ("train", "val", "test"))

@@ -143,10 +143,11 @@ class TestGroupedForm:
         assert task.predict(x, batch_size=4, verbose=0)["text"].shape == (6, 3, 4)
 
     @pytest.mark.tensorflow
+    @pytest.mark.slow
     def test_captions_of_any_length(self):
         import tensorflow as tf
 
-        task = joint(matcher=mm.layers.CoAttention(2))
+        task = joint(matcher=mm.layers.CoAttention(num_heads=2))
         lengths = {"image": tf.TensorSpec((None, 16, 16, 3)), "token_ids": tf.TensorSpec((None, 3, None), "int32")}
         batches = [{"image": PIXELS, "token_ids": WORDS[:, :, :length]} for length in (3, 5)]
         data = tf.data.Dataset.from_generator(lambda: iter(batches), output_signature=lengths)
@@ -195,6 +196,7 @@ class TestMissing:
         _, by_weights, _ = gradients(lambda _: task.compute_loss(x=x, y_pred=task(x)), task.trainable_variables, [])
         assert all(np.isfinite(gradient).all() for gradient in by_weights)
 
+    @pytest.mark.slow
     def test_a_modality_left_out_altogether(self):
         task = trio(optional=("audio",))
         outputs = task(X)
@@ -222,7 +224,7 @@ class TestMissing:
         ids=lambda objective: objective.__name__,
     )
     def test_batches_that_teach_nothing_are_harmless(self, rows, objective):
-        more = {"alignment": mm.losses.Adversarial(4), "matcher": mm.layers.CoAttention(2)}
+        more = {"alignment": mm.losses.Adversarial(4), "matcher": mm.layers.CoAttention(num_heads=2)}
         task = joint(objective(), **(more if objective is mm.losses.InfoNCE else {}))
         x = {name: values[rows] for name, values in X.items()}
         history = task.fit(x, epochs=2, verbose=0).history
@@ -308,7 +310,7 @@ class TestAsking:
 class TestMatcher:
     def trained(self):
         keras.utils.set_random_seed(1)
-        task = joint(matcher=mm.layers.CoAttention(2), optional=("text",))
+        task = joint(matcher=mm.layers.CoAttention(num_heads=2), optional=("text",))
         task.compile(keras.optimizers.Adam(1e-2))
         task.fit(X, epochs=120, verbose=0)
         return task
@@ -330,7 +332,7 @@ class TestMatcher:
 
     @pytest.mark.slow
     def test_grouped_captions_teach_it_too(self):
-        task = joint(matcher=mm.layers.CoAttention(2))
+        task = joint(matcher=mm.layers.CoAttention(num_heads=2))
         x = {"image": PIXELS, "token_ids": WORDS}
         before = [array(w.value) for w in task.get_layer("text_encoder").trainable_weights]
         assert np.isfinite(task.fit(x, epochs=2, verbose=0).history["loss"]).all()
@@ -339,11 +341,12 @@ class TestMatcher:
         assert all(np.abs(a - b).max() > 0 for a, b in zip(after, before, strict=True))
 
     def test_evaluation_draws_nothing(self):
-        task = joint(matcher=mm.layers.CoAttention(2))
+        task = joint(matcher=mm.layers.CoAttention(num_heads=2))
         assert task.evaluate(X, verbose=0)[0] == task.evaluate(X, verbose=0)[0]
 
 
 class TestCompiling:
+    @pytest.mark.slow
     def test_metrics_of_the_last_compilation(self, tmp_path):
         task = joint()
         task.compile(metrics=[mm.metrics.RecallAtK(2), mm.metrics.RecallAtK(3, buffer_size=8, dim=4, name="pool")])
@@ -377,7 +380,7 @@ class TestCompiling:
 
     def test_a_matcher_looks_at_two(self):
         with pytest.raises(ValueError, match="exactly two modalities"):
-            trio(matcher=mm.layers.CoAttention(2))
+            trio(matcher=mm.layers.CoAttention(num_heads=2))
 
     def test_every_modality_is_compared(self):
         with pytest.raises(ValueError, match=r"none with \['audio'\]"):

@@ -34,12 +34,12 @@ class TestBilinearFusion:
 
     @pytest.mark.parametrize("vectors", [[H1, VECTOR], [H1, VECTOR, H3]], ids=["two", "three"])
     def test_equals_the_formula(self, vectors):
-        layer = build(L.BilinearFusion(5, 3, normalize=False), vectors)
+        layer = build(L.BilinearFusion(5, rank=3, normalize=False), vectors)
         close(layer(vectors), self.expected(layer, vectors), atol=1e-3)
 
     def test_without_its_linear_part_it_is_the_bilinear_map(self):
         """(1 + a)(1 + b) - (1 + a) - (1 + b) + 1 = ab: the form h1^T T h2 of a tensor of that rank."""
-        layer = build(L.BilinearFusion(1, 2, normalize=False), [H1, H2])
+        layer = build(L.BilinearFusion(1, rank=2, normalize=False), [H1, H2])
         zero, nothing = np.zeros_like(H1), np.ones(4, bool)
         layer.set_weights([w * (w.ndim > 1) for w in layer.get_weights()])
         both, first, second = (
@@ -51,13 +51,13 @@ class TestBilinearFusion:
         close(both - first - second, np.einsum("ni,ij,nj->n", H1, form, H2)[:, None], atol=1e-3)
 
     def test_an_absent_modality_is_a_factor_of_one(self):
-        layer = build(L.BilinearFusion(5, 3, normalize=False), [H1, H2, H3])
+        layer = build(L.BilinearFusion(5, rank=3, normalize=False), [H1, H2, H3])
         flags = np.stack([FIRST, SECOND, ~FIRST & SECOND], axis=1)
         output = layer([H1, H2, H3], presence=[tensor(flags[:, index]) for index in range(3)])
         close(output, self.expected(layer, [H1, H2, H3], flags), atol=1e-3)
 
     def test_evened_out(self):
-        layer = build(L.BilinearFusion(5, 3), [H1, H2])
+        layer = build(L.BilinearFusion(5, rank=3), [H1, H2])
         fused = self.expected(layer, [H1, H2])
         roots = np.sign(fused) * np.sqrt(np.abs(fused))
         close(layer([H1, H2]), roots / np.sqrt((roots**2).mean(axis=1, keepdims=True)), atol=0.02)
@@ -108,7 +108,7 @@ class TestFiLM:
 
 class TestFiLMFusion:
     def test_the_question_modulates_the_picture(self):
-        layer = build(L.FiLMFusion("question", 2, dim=6), ASKED)
+        layer = build(L.FiLMFusion(by="question", num_layers=2, dim=6), ASKED)
         weights = weights_of(layer)
         condition = dense(weights, "projection_1", VECTOR)
         x = TOKENS
@@ -131,7 +131,7 @@ class TestFiLMFusion:
         np.testing.assert_array_equal(mask_of(output), np.concatenate([TOKENS_MASK, np.ones((4, 2), bool)], axis=1))
 
     def test_an_absent_question_is_a_condition_of_zeros(self):
-        layer = build(L.FiLMFusion("question", 1, dim=6), ASKED)
+        layer = build(L.FiLMFusion(by="question", num_layers=1, dim=6), ASKED)
         output = array(layer(ASKED, presence={"question": tensor(FIRST)}))
         other = array(layer({**ASKED, "question": 1 + VECTOR}, presence={"question": tensor(FIRST)}))
         np.testing.assert_array_equal(output[~FIRST], other[~FIRST])
@@ -142,13 +142,13 @@ class TestFiLMFusion:
 
     def test_by_must_be_there(self):
         with pytest.raises(ValueError, match=r"`by` must be one of \['image', 'question'\] or None. Received: by='x"):
-            L.FiLMFusion("x")(ASKED)
+            L.FiLMFusion(by="x")(ASKED)
 
 
 class TestBottleneckFusion:
     @pytest.mark.parametrize("present", [None, FIRST], ids=["always", "sometimes"])
     def test_equals_the_formula(self, present):
-        layer = build(L.BottleneckFusion(2, 2, num_heads=3), PAIR)
+        layer = build(L.BottleneckFusion(num_tokens=2, num_layers=2, num_heads=3), PAIR)
         weights = weights_of(layer)
         shared = np.repeat(weights["shared"][None], 4, axis=0)
         tokens = list(PAIR)
@@ -174,4 +174,4 @@ class TestBottleneckFusion:
         with pytest.raises(
             ValueError, match=r"must be positive integers. Received: num_tokens=0, num_layers=2, num_heads=4"
         ):
-            L.BottleneckFusion(0)
+            L.BottleneckFusion(num_tokens=0)

@@ -38,7 +38,7 @@ def records():
     ]
 
 
-@pytest.fixture(scope="module", params=["lstm", "transformer"])
+@pytest.fixture(scope="module", params=["lstm", pytest.param("transformer", marks=pytest.mark.slow)])
 def trained(request):
     keras.utils.set_random_seed(0)
     task = captioner(request.param)
@@ -119,6 +119,7 @@ class TestTraining:
         many = array(layer(np.repeat(ids, 400, axis=0), np.repeat(context, 400, axis=0), training=True))
         assert 0.4 < (many[:, 1:5] != ids[:, 1:5]).mean() / (read[1:5] != ids[0, 1:5]).mean() < 0.6
 
+    @pytest.mark.slow
     def test_own_words_by_epoch(self):
         """A rate of 0 trains as if there were no scheduled sampling, whatever the task began with."""
         x = preprocessor()(records(), ("image", "text"))

@@ -161,6 +161,7 @@ def test_a_vector_counts_at_every_step():
     assert np.abs(p[0] - p[1]).max() > 1e-6
 
 
+@pytest.mark.slow
 def test_records_of_different_length_are_tagged_step_by_step():
     rng = np.random.default_rng(0)
     records = [

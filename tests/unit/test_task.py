@@ -55,7 +55,12 @@ class TestFreezing:
             np.testing.assert_array_equal(array(weight.value), before)
 
     @pytest.mark.parametrize(
-        "layer", [mm.layers.GatedFusion(4), mm.layers.CoAttention(2, dim=4), mm.layers.AttentionFusion(1, 2, dim=4)]
+        "layer",
+        [
+            mm.layers.GatedFusion(4),
+            mm.layers.CoAttention(num_heads=2, dim=4),
+            mm.layers.AttentionFusion(num_layers=1, num_heads=2, dim=4),
+        ],
     )
     def test_a_layer_made_frozen_is_frozen(self, layer):
         frozen = type(layer).from_config({**layer.get_config(), "trainable": False})

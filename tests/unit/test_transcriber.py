@@ -66,6 +66,7 @@ def test_a_saved_one_says_the_same(trained, tmp_path):
     assert loaded.evaluate(data, verbose=0) == pytest.approx(trained.evaluate(data, verbose=0), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_decoding_model_sees_what_was_learned_last():
     task = make()
     task.compile(keras.optimizers.Adam(1e-2))

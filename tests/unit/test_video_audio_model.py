@@ -110,6 +110,7 @@ def test_what_stands_behind_the_fusion_sees_no_padding():
             np.testing.assert_allclose(padded, short, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_sound_alone_is_told_step_by_step_where_there_is_no_picture():
     task = make(frame_classes=["no", "yes"], optional=("video",))
     (tags, seen) = task.tag(
@@ -215,6 +216,7 @@ def test_its_parts_serve_a_captioner(matched):
     assert len(task.generate({"frames": x["frames"][0], "audio": x["audio"][0]}, max_length=4)) <= 4
 
 
+@pytest.mark.slow
 def test_its_parts_find_by_sentences_what_is_only_in_both_at_the_same_time(matched):
     frames, audio = keras.Input((STEPS, 2), name="frames"), keras.Input((SOUNDS, 1), name="audio")
     fused = matched.fusion({"video": matched.encoders["video"](frames), "audio": matched.encoders["audio"](audio)})
