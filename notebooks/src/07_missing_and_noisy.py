@@ -195,7 +195,7 @@ kinds = {
     "text": [corruption.Missing, corruption.TextDrop],
     "audio": [corruption.Missing, corruption.AudioNoise],
 }
-some, severities = test[:300], (0.0, 0.33, 0.67, 1.0)
+some, severities = test[:300], (0.0, 0.33, 0.67, 1.0)  # smoke: test, (0.0, 1.0)
 curves = {name: mm.evaluation.robustness(task, some, kinds, severities=severities) for name, task in tasks.items()}
 means = {name: curve.table().column("relative") for name, curve in curves.items()}
 labels = list(curves["as usual"].curves)
