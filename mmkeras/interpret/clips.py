@@ -159,7 +159,6 @@ def _hidden(value, modality, num_parts=16):
         filler, parts = value[:length].mean(axis=0), [(index, index + 1) for index in range(len(value))]
     else:
         edges = np.linspace(0, length, min(num_parts, length) + 1).astype(int)
-        # Silence that is no padding.
         parts = list(itertools.pairwise(edges))
         # Silence that is no padding: of a spectrogram what is lowest in it.
         filler = np.full(value.shape[1:], 1e-6 if value.ndim == 1 else value[:length].min(), value.dtype)

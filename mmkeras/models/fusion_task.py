@@ -261,7 +261,8 @@ class FusionTask(Task):
         low, high = label_range or (-np.inf, np.inf)
         output = self.output[name] if isinstance(self.output, dict) else self.output
         head = self._heads[name]
-        if isinstance(head, ClassHead) and not head.multi_label and labels.shape[1:] == tuple(output.shape[1:]):
+        one_each = isinstance(head, ClassHead) and not head.multi_label and self._grouped is None
+        if one_each and labels.shape[1:] == tuple(output.shape[1:]):
             raise ValueError(
                 f"Labels of {name!r} are numbers of classes, one for each sample: labels.argmax(axis=-1), or build the "
                 f"task with multi_label=True where several may hold. Received: labels of shape {labels.shape}"

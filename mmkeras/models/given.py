@@ -107,7 +107,8 @@ def check_fits(task, preprocessor):
         part = preprocessor.inputs.get(tensor.name)
         if part is None:
             continue
-        made, read = tuple(part.shape), tuple(tensor.shape[1:])
+        # What makes several inputs has the shape of all of them together.
+        made, read = tuple(part.shape) if len(part.kinds) == 1 else (), tuple(tensor.shape[1:])
         if len(made) == len(read) and any(a and b and a != b for a, b in zip(made, read, strict=True)):
             raise ValueError(
                 f"The preprocessor makes {tensor.name!r} of shape {made}, and the encoder of "

@@ -14,8 +14,8 @@ class VisualQuestionAnswering(FusionTask):
     The question modulates how the picture is read (`FiLMFusion(by="question")`); `CoAttention`, `AttentionFusion` or
     `BilinearFusion` fit the slot too. Several questions about one picture come in the grouped form,
     `question_token_ids` (batch, group, time) as `pre.dataset(..., group_by="image", group_size=8)` makes it: the
-    picture is then encoded once for all of them. `compile()` needs no arguments. Where questions ask where something is,
-    end the encoder of pictures in `mm.layers.PositionEmbedding`: cells do not know their place otherwise.
+    picture is then encoded once for all of them. `compile()` needs no arguments. Where questions ask where something
+    is, end the encoder of pictures in `mm.layers.PositionEmbedding`: cells do not know their place otherwise.
 
     Args:
         encoders: dict of encoders: `question`, and what it asks about, `image` as a rule.

@@ -42,7 +42,7 @@ class TestGroups:
     )
     def test_equal_to_one_by_one(self, fusion):
         keras.utils.set_random_seed(0)
-        task = make(fusion=fusion and (fusion(2) if fusion is mm.layers.CoAttention else fusion()))
+        task = make(fusion=fusion and (fusion(num_heads=2) if fusion is mm.layers.CoAttention else fusion()))
         x = {"image": pictures(3), "question_token_ids": questions(3, 4, 5)}
         grouped = array(task(x)["answer"])
         assert grouped.shape == (3, 4, 3)

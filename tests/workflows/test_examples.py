@@ -33,14 +33,25 @@ def test_short(name):
     assert len((EXAMPLES / f"{name}.py").read_text().splitlines()) < 60
 
 
-def test_captions_are_learned_shipped_and_said(main, tmp_path, capsys):
+@pytest.fixture
+def captioner(main, tmp_path):
+    """A photo, and what one needs to ask about it the captioner that a script has trained."""
     write_flickr8k(tmp_path / "Flickr8k")
-    photo = str(next((tmp_path / "Flickr8k" / "Flicker8k_Dataset").iterdir()))
     place = [str(tmp_path / "Flickr8k"), "--out", str(tmp_path / "captioner")]
     main("caption_photos")([*place, "--epochs", "1", "--batch-size", "8"])
+    return str(next((tmp_path / "Flickr8k" / "Flicker8k_Dataset").iterdir())), place
+
+
+def test_captions_are_learned_and_said(main, captioner, capsys):
+    photo, place = captioner
     capsys.readouterr()
     main("caption_photos")([*place, "--ask", photo])
     assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+@pytest.mark.slow
+def test_a_captioner_is_shipped(main, captioner, tmp_path, capsys):
+    photo, _ = captioner
     shipped = [str(tmp_path / "captioner.keras"), "--try", photo, "--key", "image", "--out", str(tmp_path / "shipped")]
     main("export_model")(shipped)
     said = capsys.readouterr().out
