@@ -30,9 +30,9 @@ import mmkeras as mm
 PARTS = ("captioner", "search", "clips", "parcels")
 FULL = {
     "scenes": 4000,
-    "caption_epochs": 10,
-    "blind_epochs": 4,
-    "search_epochs": 8,
+    "caption_epochs": 9,
+    "blind_epochs": 2,
+    "search_epochs": 5,
     "clips": 1200,
     "clip_epochs": 4,
     "parcels": 2000,

@@ -15,7 +15,7 @@ import mmkeras as mm
 
 CALLS, KERAS_CALLS = 30, 10
 # So many records prove an export, and are written to files.
-TRIED = 8
+TRIED = 4
 ENDINGS = {"image": ".png", "audio": ".wav", "video": ".mkv"}
 # Runs where nothing is known but the files: what a `.keras` file answers, once it was loaded by another process.
 RELOAD = """
