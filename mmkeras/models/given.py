@@ -128,7 +128,8 @@ def check_fits(task, preprocessor):
 def _check_array(task, tensor, array):
     name, wanted = tensor.name, tuple(tensor.shape[1:])
     expected = f"(batch, {', '.join('any' if size is None else str(size) for size in wanted)})"
-    if array.dtype.kind not in "fiub":
+    # What NumPy does not know itself, such as bfloat16, Keras may.
+    if array.dtype.kind not in "fiubV":
         raise ValueError(
             f"{name!r} takes numbers of shape {expected}; raw values such as paths and sentences need a Preprocessor: "
             f"pre.dataset(records). Received: {array.dtype} of shape {array.shape}"

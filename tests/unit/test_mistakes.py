@@ -155,6 +155,11 @@ def test_what_stands_in_an_empty_slot_is_no_mistake():
     assert np.isfinite(history.history["loss"]).all()
 
 
+def test_numbers_of_16_bits_are_numbers():
+    bfloat16 = np.asarray(keras.ops.convert_to_numpy(keras.ops.cast([0.0], "bfloat16"))).dtype
+    assert task().predict({"image": floats().astype(bfloat16)}, verbose=0)["label"].shape == (6, 2)
+
+
 @pytest.mark.parametrize("several", [False, True])
 def test_a_raw_value_stands_for_a_record_of_one_modality(several):
     made = task()
