@@ -30,13 +30,13 @@ import mmkeras as mm
 PARTS = ("captioner", "search", "clips", "parcels")
 FULL = {
     "scenes": 4000,
-    "caption_epochs": 9,
+    "caption_epochs": 10,
     "blind_epochs": 2,
     "search_epochs": 5,
     "clips": 1200,
     "clip_epochs": 4,
     "parcels": 2000,
-    "parcel_epochs": 6,
+    "parcel_epochs": 5,
 }
 QUICK = {
     "scenes": 120,
