@@ -10,6 +10,7 @@ from mmkeras.evaluation.shapley import shapley_values, subsets_of
 from mmkeras.interpret.explained import explain
 from mmkeras.interpret.probing import as_array
 from mmkeras.keys import presence_key
+from mmkeras.models.records import as_records
 
 _MOST = 6
 _ROWS = 32
@@ -158,7 +159,7 @@ def contributions(
     References:
         Shapley 1953, A Value for n-Person Games.
     """
-    records = [records] if isinstance(records, dict) else list(records)
+    records = as_records(task, records)
     if not records:
         raise ValueError("At least one record is needed. Received: an empty list")
     if not 1 <= len(task.encoders) <= _MOST:

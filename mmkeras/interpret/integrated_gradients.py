@@ -45,7 +45,7 @@ def integrated_gradients(
     or absent stays so, edges of a graph stay as they are.
 
     Points are added where the score changes in leaps, up to 8 times `steps`, until maps add up within 1 % of how far
-    the score moves along the line; where they still do not, a warning says so.
+    the score moves along the line; a warning says where they miss by more than 5 %.
 
     Args:
         task: a task with an answer.

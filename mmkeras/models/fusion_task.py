@@ -274,9 +274,10 @@ class FusionTask(Task):
         wrong = np.flatnonzero(~fine.reshape(len(labels), -1).all(axis=1))
         if len(wrong):
             expected = "numbers, none of them missing" if label_range is None else f"numbers in {low}..{high}"
+            held = np.asarray(labels[wrong[0]]).tolist()
             raise ValueError(
-                f"Labels must be {expected}: row {wrong[0]} of {name!r} holds {labels[wrong[0]].tolist()!r}. Leave "
-                "such samples out, or give class names to a Preprocessor with a `Label` part. "
+                f"Labels must be {expected}: row {wrong[0]} of {name!r} holds {held!r}. Leave such "
+                "samples out, or give class names to a Preprocessor with a `Label` part. "
                 f"Received: {len(wrong)} such rows of {len(labels)}"
             )
 

@@ -39,7 +39,8 @@ def check_given(task, x, y=None, *, learns=False, argument="x"):
             _check_array(task, tensor, arrays[tensor.name])
     flags = {presence_key(modality) for modality in task.optional}
     for name, array in arrays.items():
-        if name.endswith(PRESENT) and name not in flags and not array.all():
+        is_own = name.endswith(PRESENT) and name.removesuffix(PRESENT) in task.encoders
+        if is_own and name not in flags and not array.all():
             raise ValueError(
                 f"{name!r} says that {int((~array.astype(bool)).sum())} samples lack what the task cannot do without: "
                 f"build it with optional=({name.removesuffix(PRESENT)!r},). Received: flags of what is not optional"
@@ -54,7 +55,7 @@ def check_given(task, x, y=None, *, learns=False, argument="x"):
             + ", ".join(f"{length} of {name!r}" for name, length in lengths.items())
         )
     if learns:
-        _check_values(task, used)
+        _check_values(task, used, x)
 
 
 def check_compiled(task):
@@ -134,7 +135,9 @@ def _check_array(task, tensor, array):
             f"{name!r} takes numbers of shape {expected}; raw values such as paths and sentences need a Preprocessor: "
             f"pre.dataset(records). Received: {array.dtype} of shape {array.shape}"
         )
-    # One axis more is a group of values for one sample.
+    # Keras adds a last axis of one; one axis more is a group of values for one sample.
+    if array.ndim == len(wanted) and wanted[-1:] == (1,):
+        array = array[..., None]
     if array.ndim not in (len(wanted) + 1, len(wanted) + 2):
         cure = "a batch axis is missing: array[None] is a batch of one sample"
         if array.ndim == len(wanted) and wanted and wanted[-1] is not None and array.shape[-1] != wanted[-1]:
@@ -155,16 +158,18 @@ def _check_array(task, tensor, array):
         )
 
 
-def _check_values(task, arrays):
+def _check_values(task, arrays, x):
     for tensor in task.inputs:
         array = arrays.get(tensor.name)
         if array is None or tensor.name.endswith(PRESENT) or array.dtype.kind != "f" or not array.size:
             continue
         modality = task.modality_of(tensor.name)
         # A sum is finite only where all are, and is much cheaper than looking at each.
-        if not np.isfinite(array.sum(dtype="float64")):
+        with np.errstate(invalid="ignore"):
+            is_fine = np.isfinite(array.sum(dtype="float64"))
+        if not is_fine:
             wrong = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
-            there = np.asarray(arrays.get(presence_key(modality), True)).reshape(-1).astype(bool)
+            there = np.asarray(x.get(presence_key(modality), True)).reshape(-1).astype(bool)
             rows = np.flatnonzero(wrong & there)
             if len(rows):
                 absent = f", or say that it is absent: {presence_key(modality)}" if modality in task.optional else ""
@@ -187,5 +192,6 @@ def _vocabulary_of(task, tensor):
         return None
     encoder = task.encoders.get(task.modality_of(tensor.name))
     layers = [] if encoder is None else encoder._flatten_layers()
-    sizes = [layer.input_dim for layer in layers if type(layer) is keras.layers.Embedding]
-    return sizes[0] if sizes else None
+    sizes = [layer.input_dim for layer in layers if isinstance(layer, keras.layers.Embedding)]
+    # Of several tables, such as those of a backbone, none need be that of words.
+    return sizes[0] if len(sizes) == 1 and len(encoder.inputs) == 1 else None

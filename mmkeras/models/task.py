@@ -92,7 +92,10 @@ class Task(keras.Model):
         check_compiled(self)
         check_given(self, x, y, learns=True)
         val = kwargs.get("validation_data")
-        check_given(self, *(val[:2] if isinstance(val, tuple) else (val,)), argument="validation_data")
+        pair = isinstance(val, tuple) or (
+            isinstance(val, list) and 2 <= len(val) <= 3 and isinstance(val[1], np.ndarray)
+        )
+        check_given(self, *(val[:2] if pair else (val,)), argument="validation_data")
         if not type(x).__module__.startswith("tensorflow.python.data"):
             return super().fit(x, y, *args, **kwargs)
         # Keras warns that it does not shuffle a dataset whenever its own default is left as it is, and calls an epoch

@@ -160,6 +160,28 @@ def test_numbers_of_16_bits_are_numbers():
     assert task().predict({"image": floats().astype(bfloat16)}, verbose=0)["label"].shape == (6, 2)
 
 
+def test_what_is_no_mistake_passes():
+    made, inputs = task(), {"image": floats()}
+    made.predict({**inputs, "text_present": np.zeros(6, bool)}, verbose=0)
+    made.fit(inputs, LABELS, validation_data=[inputs, LABELS], verbose=0)
+    image = keras.Input((16, 16, 1), name="image")
+    flat = mm.encoders.finish(image, keras.layers.Flatten()(image)[:, None], pooling="avg")
+    grey = mm.models.MultimodalClassifier({"image": flat}, classes=2)
+    grey.predict({"image": floats()[..., 0]}, verbose=0)
+
+
+def test_several_tables_of_an_encoder_are_not_taken_for_words():
+    ids = keras.Input((None,), dtype="int32", name="token_ids")
+    tokens = keras.layers.Embedding(2, 4)(ids // 50) + keras.layers.Embedding(100, 4)(ids)
+    reader = mm.models.MultimodalClassifier({"text": mm.encoders.finish(ids, tokens, pooling="avg")}, classes=2)
+    reader.predict({"token_ids": np.full((2, 3), 60)}, verbose=0)
+
+
+def test_labels_in_an_array_of_objects():
+    with pytest.raises(ValueError, match="row 0 of 'label' holds 'cat'"):
+        task().fit({"image": floats()}, np.array(["cat", "dog"] * 3, dtype=object))
+
+
 @pytest.mark.parametrize("several", [False, True])
 def test_a_raw_value_stands_for_a_record_of_one_modality(several):
     made = task()
