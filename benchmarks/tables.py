@@ -144,7 +144,7 @@ def retrieval():
     rows.append(("a batch of 4,096 in micro-batches of 64, beside a plain one of 256", ratio, f"`{memory_command}`"))
     note = (
         f"Photos: dev split, {photos['seeds']} seed, {photos['test_minutes']:.0f} minutes on two cores. "
-        "Floors: colours and ridge regression R@10 6.5 %; for digits chance is 10 %."
+        "For digits chance is 10 %."
     )
     return table(("what", "result", "made by"), rows) + "\n\n" + note
 

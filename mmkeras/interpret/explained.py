@@ -8,7 +8,7 @@ from keras import ops
 
 from mmkeras.interpret.probing import replaced
 from mmkeras.keys import PRESENT, presence_key
-from mmkeras.layers import ClassHead, NumberHead
+from mmkeras.layers import ClassHead
 from mmkeras.models import EmbeddingTask, FusionTask, SentenceTask, SequenceTagger, VideoAudioModel
 from mmkeras.models.records import as_record
 from mmkeras.preprocessing import Preprocessor, Text
@@ -143,7 +143,7 @@ class _OfHead(Explained):
 
     def evidence(self, x):
         head = self._head
-        if isinstance(head, NumberHead) or not isinstance(head, ClassHead):
+        if not isinstance(head, ClassHead):
             return self.scores(x)
         if head.ordinal:
             share = ops.clip(self.scores(x), 1e-6, 1 - 1e-6)

@@ -1,5 +1,7 @@
 """The base of every fusion layer."""
 
+import numbers
+
 import keras
 
 from mmkeras.layers.inputs import check_batch
@@ -107,3 +109,14 @@ class Fusion(keras.layers.Layer):
 
     def _masks(self, masks, count):
         return [None] * count if masks is None else self._ordered(masks)
+
+
+def check_dim(dim):
+    """Raise an error where the size of what is fused is none; all else that fusions take is given by name."""
+    if dim is not None and not isinstance(dim, numbers.Integral):
+        raise ValueError(
+            "`dim` must be a positive integer or None; what else a fusion takes is given by name, such as `by=` or "
+            f"`fixed_weights=`. Received: dim={dim!r}"
+        )
+    if dim is not None and dim < 1:
+        raise ValueError(f"`dim` must be a positive integer or None. Received: dim={dim}")

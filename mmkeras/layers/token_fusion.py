@@ -3,7 +3,7 @@
 import keras
 
 from mmkeras import ops
-from mmkeras.layers.fusion import Fusion
+from mmkeras.layers.fusion import Fusion, check_dim
 
 
 class TokenFusion(Fusion):
@@ -18,8 +18,7 @@ class TokenFusion(Fusion):
 
     def __init__(self, dim=None, **kwargs):
         super().__init__(**kwargs)
-        if dim is not None and dim < 1:
-            raise ValueError(f"`dim` must be a positive integer or None. Received: dim={dim}")
+        check_dim(dim)
         self.dim = dim
 
     def build_tokens(self, encodings_shape, *, multiple_of=1):

@@ -2,7 +2,7 @@
 
 import keras
 
-from mmkeras.layers.fusion import Fusion
+from mmkeras.layers.fusion import Fusion, check_dim
 from mmkeras.layers.token_pooling import pooling_layer
 
 
@@ -19,8 +19,7 @@ class VectorFusion(Fusion):
 
     def __init__(self, dim=None, *, pooling="avg", **kwargs):
         super().__init__(**kwargs)
-        if dim is not None and dim < 1:
-            raise ValueError(f"`dim` must be a positive integer or None. Received: dim={dim}")
+        check_dim(dim)
         pooling_layer(pooling)
         self.dim = dim
         self.pooling = pooling

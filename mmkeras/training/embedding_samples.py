@@ -14,6 +14,7 @@ _TENSOR, _CONFIG = "embeddings", "projector_config.pbtxt"
 _VECTORS, _METADATA, _SPRITE = "vectors.tsv", "metadata.tsv", "sprite.png"
 # More records make the projector slow; the sprite of all must stay below 8,192 pixels a side.
 _MOST_RECORDS = 1000
+_NEEDS_PILLOW = "The thumbnails of TensorBoard's projector"
 _THUMBNAIL = 64
 _BATCH = 64
 # Of tiles without a picture, one for each modality.
@@ -46,7 +47,7 @@ class EmbeddingSamples:
                 f"No record has any of the task's modalities, {sorted(task.encoders)}. Received: records with the keys "
                 f"{sorted(map(str, records[0]))}"
             )
-        import_pillow("The thumbnails of TensorBoard's projector")
+        import_pillow(_NEEDS_PILLOW)
         self._are_described = False
 
     def write(self):
@@ -93,7 +94,7 @@ class EmbeddingSamples:
         for place, thumbnail in enumerate(thumbnails):
             top, left = (_THUMBNAIL * index for index in divmod(place, side))
             sheet[top : top + _THUMBNAIL, left : left + _THUMBNAIL] = thumbnail
-        image_module, _ = import_pillow("The thumbnails of TensorBoard's projector")
+        image_module, _ = import_pillow(_NEEDS_PILLOW)
         with files.GFile(os.path.join(self._log_dir, _SPRITE), "wb") as file:
             image_module.fromarray(sheet).save(file, "PNG")
 
@@ -142,13 +143,13 @@ def _label_keys(records, modalities):
 
 
 def _small(picture):
-    image_module, _ = import_pillow("The thumbnails of TensorBoard's projector")
+    image_module, _ = import_pillow(_NEEDS_PILLOW)
     return np.asarray(image_module.fromarray(picture).resize((_THUMBNAIL, _THUMBNAIL)))
 
 
 def _tile(words, colour):
     """Words on a tile."""
-    import_pillow("The thumbnails of TensorBoard's projector")
+    import_pillow(_NEEDS_PILLOW)
     from PIL import Image, ImageDraw, ImageFont
 
     tile = Image.new("RGB", (_THUMBNAIL, _THUMBNAIL), colour)

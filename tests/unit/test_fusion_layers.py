@@ -324,6 +324,14 @@ class TestBase:
         ("make", "message"),
         [
             (lambda: L.GatedFusion(0), "`dim` must be a positive integer or None. Received: dim=0"),
+            (
+                lambda: L.FiLMFusion("question"),
+                "is given by name, such as `by=` or `fixed_weights=`. Received: dim='question'",
+            ),
+            (
+                lambda: L.WeightedFusion([3, 1]),
+                "is given by name, such as `by=` or `fixed_weights=`. Received: dim=[3, 1]",
+            ),
             (lambda: L.AttentionFusion(dim=-1), "`dim` must be a positive integer or None. Received: dim=-1"),
             (lambda: L.ConcatFusion(pooling="mean"), "`pooling` must be.*Received: pooling='mean'"),
             (lambda: L.GatedFusion()([H1]), r"at least two encodings. Received: shapes \[\(4, 6\)\]"),
