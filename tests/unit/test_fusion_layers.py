@@ -330,7 +330,7 @@ class TestBase:
             ),
             (
                 lambda: L.WeightedFusion([3, 1]),
-                "is given by name, such as `by=` or `fixed_weights=`. Received: dim=[3, 1]",
+                "is given by name, such as `by=` or `fixed_weights=`. Received: dim=.3, 1.",
             ),
             (lambda: L.AttentionFusion(dim=-1), "`dim` must be a positive integer or None. Received: dim=-1"),
             (lambda: L.ConcatFusion(pooling="mean"), "`pooling` must be.*Received: pooling='mean'"),
@@ -339,7 +339,17 @@ class TestBase:
             (lambda: L.ConcatFusion().build([(4, 6), (4, None)]), r"last axis.*Received: .*\(4, None\)"),
             (lambda: L.ConcatFusion().build([]), r"Received: encodings of shapes \[\]"),
         ],
-        ids=["dim", "token dim", "pooling", "one gated", "three attending", "unknown size", "nothing"],
+        ids=[
+            "dim",
+            "a modality",
+            "weights",
+            "token dim",
+            "pooling",
+            "one gated",
+            "three attending",
+            "unknown size",
+            "nothing",
+        ],
     )
     def test_bad_arguments(self, make, message):
         with pytest.raises(ValueError, match=message):
