@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from mmkeras.data.media.figure import import_figure
+
 # So many classes still have room for a number in each cell.
 _WITH_NUMBERS = 15
 
@@ -35,15 +37,12 @@ def plot_confusion(confusion: Any, classes: Sequence[str] | None = None, *, norm
     names = list(range(len(confusion))) if classes is None else list(classes)
     if len(names) != len(confusion):
         raise ValueError(f"`classes` needs {len(confusion)} names. Received: {len(names)}")
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("Drawing needs matplotlib: pip install 'mmkeras[plots]'") from error
+    figure_class = import_figure()
 
     totals = np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     values = 100 * confusion / totals if normalize else confusion
     size = 2.2 + 0.42 * len(names)
-    figure = Figure(figsize=(size + 0.8, size), layout="constrained")
+    figure = figure_class(figsize=(size + 0.8, size), layout="constrained")
     axis = figure.subplots()
     picture = axis.imshow(values, cmap="Blues", vmin=0, vmax=100 if normalize else None)
     axis.set_xticks(range(len(names)), names, rotation=45 if max(len(str(name)) for name in names) > 2 else 0)

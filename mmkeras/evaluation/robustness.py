@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mmkeras.data import corruption
+from mmkeras.data.media.figure import import_figure
 from mmkeras.evaluation.predictions import predict_all
 from mmkeras.evaluation.scoring import check_score
 from mmkeras.evaluation.scoring import score as score_of
@@ -136,13 +137,10 @@ class RobustnessCurves:
         Returns:
             A `matplotlib.figure.Figure`; `figure.savefig("curves.png")` saves it.
         """
-        try:
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            raise ImportError("Drawing curves needs matplotlib: pip install 'mmkeras[plots]'") from error
+        figure_class = import_figure("Drawing curves")
 
         modalities = list(dict.fromkeys(modality for modality, _ in self.curves))
-        figure = Figure(figsize=(4 * len(modalities), 3.2), layout="tight")
+        figure = figure_class(figsize=(4 * len(modalities), 3.2), layout="tight")
         axes = figure.subplots(1, len(modalities), sharey=True, squeeze=False)
         for axis, modality in zip(axes[0], modalities, strict=True):
             for (owner, name), curve in self.curves.items():

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from mmkeras.data.media.figure import import_figure
 from mmkeras.data.media.image import load_image
 from mmkeras.models import Sentence
 
@@ -62,11 +63,8 @@ def plot_attention(picture: Any, sentence: Sentence, *, grid: tuple[int, int] | 
         raise ValueError(
             f"`grid` must be (rows, columns) of the {num_tokens} tokens that were looked at. Received: grid={grid!r}"
         )
-    try:
-        from matplotlib.colors import LinearSegmentedColormap
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("Drawing needs matplotlib: pip install 'mmkeras[plots]'") from error
+    figure_class = import_figure()
+    from matplotlib.colors import LinearSegmentedColormap
 
     height, width = picture.shape[:2]
     columns = min(columns, num_words)
@@ -74,7 +72,7 @@ def plot_attention(picture: Any, sentence: Sentence, *, grid: tuple[int, int] | 
     # Placed by hand: Matplotlib's own layouts measure every axis, which takes them most of a second.
     panel_height = _PANEL * min(2.0, height / width)
     size = columns * (_PANEL + _GAP) + _BAR, rows * (panel_height + _TITLE) + _GAP
-    figure = Figure(figsize=size)
+    figure = figure_class(figsize=size)
     light = LinearSegmentedColormap.from_list("veil_to_light", _VEIL_TO_LIGHT)
     for number, (word, looked) in enumerate(zip(sentence.words, attention, strict=True)):
         row, column = divmod(number, columns)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, final
 import keras
 import numpy as np
 
+from mmkeras.data.media.figure import import_figure
 from mmkeras.layers import TimelineFusion
 from mmkeras.models import VideoAudioModel
 
@@ -49,10 +50,7 @@ class ClipExplanation(NamedTuple):
         Returns:
             A `matplotlib.figure.Figure`; `figure.savefig("clip.png")` saves it.
         """
-        try:
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            raise ImportError("Drawing needs matplotlib: pip install 'mmkeras[plots]'") from error
+        figure_class = import_figure()
         rows = {
             "frames": (self.frames is not None and self.frames.ndim == 4, 1.2),
             "seen": (self.frame_importance is not None, 0.8),
@@ -61,7 +59,7 @@ class ClipExplanation(NamedTuple):
             "looked": (self.attention is not None, 2.0),
         }
         shown = [name for name, (there, _) in rows.items() if there]
-        figure = Figure(figsize=(9, 0.6 + 1.3 * sum(rows[name][1] for name in shown)), layout="constrained")
+        figure = figure_class(figsize=(9, 0.6 + 1.3 * sum(rows[name][1] for name in shown)), layout="constrained")
         axes = figure.subplots(len(shown), 1, squeeze=False, height_ratios=[rows[name][1] for name in shown])[:, 0]
         for name, axis in zip(shown, axes, strict=True):
             getattr(self, f"_draw_{name}")(axis)

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, final
 
 import numpy as np
 
+from mmkeras.data.media.figure import import_figure
 from mmkeras.evaluation import Table
 from mmkeras.evaluation.shapley import shapley_values, subsets_of
 from mmkeras.interpret.explained import explain
@@ -68,12 +69,9 @@ class Contributions(NamedTuple):
         Returns:
             A `matplotlib.figure.Figure`; `figure.savefig("contributions.png")` saves it.
         """
-        try:
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            raise ImportError("Drawing needs matplotlib: pip install 'mmkeras[plots]'") from error
+        figure_class = import_figure()
         count = len(self.modalities)
-        figure = Figure(figsize=(8, 1.1 + len(self.answers) * (0.3 * count + 0.25)), layout="constrained")
+        figure = figure_class(figsize=(8, 1.1 + len(self.answers) * (0.3 * count + 0.25)), layout="constrained")
         axis = figure.subplots()
         ticks = []
         for row, (start, values) in enumerate(zip(self.nothing, self.values, strict=True)):

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from mmkeras.data.media.figure import import_figure
+
 _WIDTH = 8.0
 _MARGIN = 0.3
 _FULL = _WIDTH - 2 * _MARGIN
@@ -25,10 +27,9 @@ class Panels:
     """
 
     def __init__(self, title, subtitle, signed, maps):
-        try:
-            import matplotlib
-        except ImportError as error:
-            raise ImportError("Drawing needs matplotlib: pip install 'mmkeras[plots]'") from error
+        self._figure_class = import_figure()
+        import matplotlib
+
         self._title, self._subtitle, self._signed = title, subtitle, signed
         self._colours = matplotlib.colormaps[_SIGNED if signed else _HEAT]
         self._panels = []
@@ -154,11 +155,9 @@ class Panels:
 
     def figure(self):
         """All panels as a `matplotlib.figure.Figure`."""
-        from matplotlib.figure import Figure
-
         head = 0.75
         total = head + sum(_TITLE + height + 0.12 for _, height, _ in self._panels) + 0.55
-        figure = Figure(figsize=(_WIDTH, total))
+        figure = self._figure_class(figsize=(_WIDTH, total))
 
         def axis_at(top):
             def make_axis(left, width, height, below=0.0):

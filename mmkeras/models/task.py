@@ -107,8 +107,10 @@ class Task(keras.Model):
             return super().fit(x, y, *args, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
-        check_compiled(self)
-        check_given(self, x, y)
+        # `fit` has looked at its validation data before the first epoch.
+        if not kwargs.get("_use_cached_eval_dataset"):
+            check_compiled(self)
+            check_given(self, x, y)
         return super().evaluate(x, y, *args, **kwargs)
 
     def predict(self, x, *args, **kwargs):

@@ -10,6 +10,7 @@ import numpy as np
 
 from mmkeras.data import FrameSampling, clip_info, read_clip
 from mmkeras.data.media.container import import_av
+from mmkeras.data.media.figure import import_figure
 from mmkeras.retrieval.embeddings import check_count
 
 _FILM_RATE = 25
@@ -105,15 +106,12 @@ class Summary(NamedTuple):
             columns: how many frames stand side by side.
             width: width of a frame in pixels.
         """
-        try:
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            raise ImportError("A contact sheet needs matplotlib: pip install 'mmkeras[plots]'") from error
+        figure_class = import_figure("A contact sheet")
         columns = min(check_count("columns", columns), len(self.times))
         rows = -(-len(self.times) // columns)
         height, breadth = self.frames.shape[1:3]
         size = (columns * width / 100, rows * (width * height / breadth + 24) / 100)
-        figure = Figure(figsize=size, dpi=100, layout="constrained")
+        figure = figure_class(figsize=size, dpi=100, layout="constrained")
         for axis in figure.subplots(rows, columns, squeeze=False).ravel():
             axis.set_axis_off()
         for axis, time, frame in zip(figure.axes, self.times, self.frames, strict=False):
