@@ -36,10 +36,19 @@ def finish(inputs, tokens, *, pooling=None, name=None):
             "Name the input of an encoder by what it reads, as in keras.Input(shape, name='signal'): data, models and "
             f"servers find it by that name. Received: inputs named {unnamed}"
         )
-    outputs = Tokens(name="tokens")(tokens)
+    # An encoder that goes on from the output of another one has its layers, too.
+    taken = {layer.name for layer in keras.Model(inputs, tokens).layers}
+    outputs = Tokens(name=_free("tokens", taken))(tokens)
     if pooling is not None:
-        outputs = pooling_layer(pooling, name="pooling")(outputs)
+        outputs = pooling_layer(pooling, name=_free("pooling", taken))(outputs)
     return keras.Model(inputs, outputs, name=name)
+
+
+def _free(name, taken):
+    """A name, or a number behind it where it is taken."""
+    return next(
+        free for free in (name, *(f"{name}_{number}" for number in range(1, len(taken) + 2))) if free not in taken
+    )
 
 
 def normalization_layer(normalization, channels, *, name=None):

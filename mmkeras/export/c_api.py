@@ -9,6 +9,7 @@ JSON says the signatures, the median milliseconds of each request at numbers of 
 """
 
 import argparse
+import atexit
 import ctypes
 import functools
 import importlib.util
@@ -38,6 +39,8 @@ STRANGERS = ("tensorflow", "keras", "mmkeras")
 # By Linux's and macOS's names; those that others link to come first.
 _LIBRARIES = [f"libtensorflow_{part}.{end}" for part in ("framework", "cc") for end in ("so.2", "2.dylib")]
 _STRING_SIZE = 24
+# A request is timed no longer than that, seconds, once it was timed three times.
+_ENOUGH = 0.5
 
 
 class _Output(ctypes.Structure):
@@ -276,7 +279,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("answers")
     parser.add_argument("--library", action="append", default=[], help="operations to load first")
     parser.add_argument("--threads", type=int, nargs="*", default=[], help="time every request at these numbers")
-    parser.add_argument("--repeats", type=int, default=30, help="how often each request is timed")
+    parser.add_argument("--repeats", type=int, default=30, help="how often each request is timed at most")
     parser.add_argument("--rows", type=int, help="time only the first rows of each request")
     parser.add_argument("--alone", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
@@ -284,9 +287,18 @@ def main(arguments: list[str] | None = None) -> None:
     with np.load(given.requests, allow_pickle=False) as file:
         for name, array in unpack(file).items():
             requests.setdefault(name.partition("/")[0], {})[name.partition("/")[2]] = array
-    model = ServedModel(given.model, threads=given.alone, libraries=given.library)
+    # The first session of a process decides how many threads there are: this one has the first number, and each other
+    # number a process of its own, which warms up meanwhile and is timed when this one is done.
+    isolated = ["-I"] if sys.flags.isolated else []
+    command = [sys.executable, *isolated, __file__, *(arguments or sys.argv[1:]), "--alone"]
+    others = {} if given.alone else {threads: _started([*command, str(threads)]) for threads in given.threads[1:]}
+    own = given.alone or (given.threads[0] if given.threads else None)
+    model = ServedModel(given.model, threads=own, libraries=given.library)
     if given.alone is not None:
-        print(json.dumps({name: _milliseconds(model, name, inputs, given) for name, inputs in requests.items()}))
+        for name, inputs in requests.items():
+            model.run(name, _few(model, name, inputs, given))
+        sys.stdin.readline()
+        print(json.dumps(_timed(model, requests, given)))
         return
     answers = {
         f"{name}/{key}": array for name, inputs in requests.items() for key, array in model.run(name, inputs).items()
@@ -294,29 +306,45 @@ def main(arguments: list[str] | None = None) -> None:
     # NumPy would add an ending to a name.
     with open(given.answers, "wb") as file:
         np.savez(file, **pack(answers))
-    # The first session of a process decides how many threads there are, so each number has a process of its own.
-    timed = {}
-    for threads in given.threads:
-        isolated = ["-I"] if sys.flags.isolated else []
-        command = [sys.executable, *isolated, __file__, *(arguments or sys.argv[1:]), "--alone", str(threads)]
-        for name, median in json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout).items():
-            timed.setdefault(name, {})[threads] = median
+    timed = {} if own is None else {name: {own: median} for name, median in _timed(model, requests, given).items()}
+    for threads, process in others.items():
+        told, _ = process.communicate("go\n")
+        if process.returncode:
+            raise RuntimeError(f"Timing with {threads} threads failed: the process ended with {process.returncode}")
+        for name, median in json.loads(told).items():
+            timed[name][threads] = median
     imported = [name for name in STRANGERS if name in sys.modules]
     signatures = {name: signature._asdict() for name, signature in model.signatures.items()}
     print(json.dumps({"signatures": signatures, "milliseconds": timed, "imported": imported}))
 
 
+def _started(command):
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    # Where this process fails, nothing is left behind that waits.
+    atexit.register(process.kill)
+    return process
+
+
+def _few(model, name, inputs, given):
+    """The first rows of a request, as many as are timed."""
+    if not given.rows:
+        return inputs
+    specs = model.signatures[name].inputs
+    return {k: v[: given.rows] if (specs[k][1] or (None,))[0] is None else v for k, v in inputs.items()}
+
+
+def _timed(model, requests, given):
+    """Median milliseconds of each request."""
+    return {name: _milliseconds(model, name, inputs, given) for name, inputs in requests.items()}
+
+
 def _milliseconds(model, name, inputs, given):
-    """Median time of a request."""
-    if given.rows:
-        specs = model.signatures[name].inputs
-        inputs = {k: v[: given.rows] if (specs[k][1] or (None,))[0] is None else v for k, v in inputs.items()}
-    times = []
-    for _ in range(given.repeats + 2):
+    inputs, times = _few(model, name, inputs, given), []
+    # The first two warm up.
+    while len(times) < 3 or (len(times) < given.repeats + 2 and (len(times) < 5 or sum(times[2:]) < _ENOUGH)):
         start = time.perf_counter()
         model.run(name, inputs)
         times.append(time.perf_counter() - start)
-    # The first two warm up.
     return round(1000 * statistics.median(times[2:]), 4)
 
 

@@ -123,7 +123,7 @@ def ask(path, requests, repeats=20):
     Args:
         path: the file.
         requests: dict name -> list of (request, answer).
-        repeats: how often each signature is timed.
+        repeats: how often each signature is timed at most.
 
     Returns:
         Dict name -> list of answers, and dict name -> milliseconds by number of threads.

@@ -76,7 +76,7 @@ def ask_saved_model(path, requests, *, libraries=(), repeats=20):
         path: its folder.
         requests: dict name -> list of (request, answer).
         libraries: files of operations to load first.
-        repeats: how often each signature is timed, with one row.
+        repeats: how often each signature is timed at most, with one row.
 
     Returns:
         Dict name -> list of answers, and dict name -> milliseconds by number of threads.

@@ -51,6 +51,7 @@ class Beam(Strategy):
         memory, state, prefix_ids = search.repeated(beams)
         structure, flat = state, keras.tree.flatten(state)
         batch, vocabulary = search.rows(), decoder.vocabulary_size
+        each = min(2 * beams, vocabulary)
         first = ops.arange(beams, dtype="int32") > 0
         worthless = ops.full((batch, beams), IMPOSSIBLE, "float32")
         start = {
@@ -86,11 +87,18 @@ class Beam(Strategy):
             forced = None if prefix_ids is None else ops.take(prefix_ids, index, axis=1)
             ranked, probable = rules(logits, index, now.get("seen"), forced)
             alive = ops.where(now["done"][:, None], IMPOSSIBLE, now["ranked"])
+            # What is best of all is among the best of its beginning.
+            ranked, words = ops.top_k(ranked, each)
             best, place = ops.top_k(_joined(alive, ranked), 2 * beams)
             best, place = ops.maximum(best, IMPOSSIBLE), ops.cast(place, "int32")
-            parent, word = place // vocabulary, place % vocabulary
+            words = ops.reshape(ops.cast(words, "int32"), (-1, beams * each))
+            parent, word = place // each, ops.take_along_axis(words, place, axis=1)
             longer = {"ids": write(_picked(before["ids"], parent), index, word, -1)}
-            longer["sum"] = ops.take_along_axis(_joined(before["sum"], probable), place, axis=1)
+            longer["sum"] = best
+            if rules.repetition_penalty != 1.0:
+                longer["sum"] = ops.take_along_axis(
+                    _joined(before["sum"], probable), parent * vocabulary + word, axis=1
+                )
             if "attention" in before:
                 seen_here = ops.reshape(state["attention"], (-1, beams, *ops.shape(state["attention"])[1:]))
                 longer["attention"] = write(_picked(before["attention"], parent), index, _picked(seen_here, parent), -2)

@@ -51,7 +51,8 @@ def walk(search: Search, choose, count=1):
             "word": word,
             "done": ops.logical_or(done, ops.equal(word, rules.end_id)),
             "ids": write(now["ids"], index, word, -1),
-            "sum": now["sum"] + ops.where(done, 0.0, one_word(probable, word)),
+            # Without penalties a word is chosen by its probability, and there is nothing else to keep.
+            "sum": now["sum"] + ops.where(done, 0.0, one_word(probable if keeps_seen else ranked, word)),
         }
         if keeps_seen:
             said = ops.equal(ops.arange(decoder.vocabulary_size, dtype="int32"), word[:, None])

@@ -42,7 +42,8 @@ class OwnWords(keras.layers.Layer):
             raise ValueError(f"`decoder` must be a mm.layers.Decoder. Received: decoder={decoder!r}")
         if not 0.0 <= rate <= 1.0:
             raise ValueError(f"`rate` must lie in [0, 1]. Received: rate={rate}")
-        self.decoder = decoder
+        # Its weights are not of this layer, so that files of weights are the same with and without scheduled sampling.
+        self._others = _Others(decoder)
         self.initial_rate = float(rate)
         self.seed = seed
         self._generator = keras.random.SeedGenerator(seed)
@@ -51,16 +52,17 @@ class OwnWords(keras.layers.Layer):
         )
 
     def build(self, token_ids_shape, context_shape):
-        if not self.decoder.built:
-            self.decoder.build(token_ids_shape, context_shape)
+        if not self._others.decoder.built:
+            self._others.decoder.build(token_ids_shape, context_shape)
 
     def call(self, token_ids, context, context_mask=None, training=None):
         token_ids = keras.ops.cast(token_ids, "int32")
         if not training:
             return token_ids
-        logits = keras.ops.stop_gradient(self.decoder(token_ids, context, context_mask=context_mask, training=False))
+        logits = self._others.decoder(token_ids, context, context_mask=context_mask, training=False)
         # The place of padding and of the first word is not the decoder's to fill.
-        own = keras.ops.cast(keras.ops.top_k(logits[..., 1:], 1)[1][..., 0] + 1, "int32")
+        likeliest = keras.ops.top_k(keras.ops.stop_gradient(logits[..., 1:]), 1)[1][..., 0] + 1
+        own = keras.ops.cast(likeliest, "int32")
         own = keras.ops.concatenate([token_ids[:, :1], own[:, :-1]], axis=1)
         drawn = keras.random.uniform(keras.ops.shape(token_ids), seed=self._generator) < self.rate
         return keras.ops.where(keras.ops.logical_and(drawn, token_ids > 0), own, token_ids)
@@ -71,10 +73,15 @@ class OwnWords(keras.layers.Layer):
     def compute_mask(self, token_ids, previous_mask=None):
         return None
 
+    def load_own_variables(self, store):
+        # A file of weights learned without scheduled sampling has no rate.
+        if store.keys():
+            super().load_own_variables(store)
+
     def get_config(self):
         return {
             **super().get_config(),
-            "decoder": keras.saving.serialize_keras_object(self.decoder),
+            "decoder": keras.saving.serialize_keras_object(self._others.decoder),
             "rate": self.initial_rate,
             "seed": self.seed,
         }
@@ -82,3 +89,10 @@ class OwnWords(keras.layers.Layer):
     @classmethod
     def from_config(cls, config):
         return cls(**{**config, "decoder": keras.saving.deserialize_keras_object(config["decoder"])})
+
+
+class _Others:
+    """What a layer uses and does not own, which Keras would take for its own as an attribute."""
+
+    def __init__(self, decoder):
+        self.decoder = decoder

@@ -1,12 +1,13 @@
 """What `fit`, `evaluate` and `predict` are given, checked before Keras sees it."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import keras
 import numpy as np
 
 from mmkeras.keys import PRESENT, presence_key
+from mmkeras.models.records import are_records
 from mmkeras.preprocessing.text import Text
 
 # So many samples tell whether pixels are in 0..1.
@@ -14,9 +15,9 @@ _SOME = 256
 
 
 def check_given(task, x, y=None, *, learns=False, argument="x"):
-    """Raise an error that names the key, the row and the cure where arrays cannot be what a task takes.
+    """What a task was given, lists of numbers as arrays; an error names the key, the row and the cure.
 
-    Datasets and tensors pass as they are.
+    Tensors pass as they are.
 
     Args:
         task: the task.
@@ -24,16 +25,23 @@ def check_given(task, x, y=None, *, learns=False, argument="x"):
         y: its targets, or None.
         learns: whether the task learns from them: then NaN is an error, and pixels in 0..1 are told of.
         argument: the name under which `x` was given.
+
+    Returns:
+        Inputs and targets.
     """
-    if isinstance(x, Sequence) and not isinstance(x, str) and len(x) and isinstance(x[0], Mapping):
+    if are_records(x):
         raise ValueError(
             f"`{argument}` takes arrays by the names of the inputs, or a dataset: give it pre.dataset(records), where "
             "`pre` is your Preprocessor; methods such as `predict_records` take records. Received: "
             f"a {type(x).__name__} of {len(x)} records with the keys {sorted(x[0])}"
         )
     if not isinstance(x, Mapping):
-        return
-    arrays = {name: np.asarray(value) for name, value in x.items() if isinstance(value, np.ndarray | list)}
+        _check_batched(task, x, argument)
+        return x, y
+    # Keras takes each number in a list for an array of its own.
+    x = {name: np.asarray(value) if isinstance(value, list) else value for name, value in x.items()}
+    y = {name: _as_array(value) for name, value in y.items()} if isinstance(y, Mapping) else _as_array(y)
+    arrays = {name: value for name, value in x.items() if isinstance(value, np.ndarray)}
     for tensor in task.inputs:
         if tensor.name in arrays and not tensor.name.endswith(PRESENT):
             _check_array(task, tensor, arrays[tensor.name])
@@ -46,7 +54,7 @@ def check_given(task, x, y=None, *, learns=False, argument="x"):
                 f"build it with optional=({name.removesuffix(PRESENT)!r},). Received: flags of what is not optional"
             )
     labels = y if isinstance(y, Mapping) else {"y": y}
-    targets = {name: np.asarray(value) for name, value in labels.items() if isinstance(value, np.ndarray | list)}
+    targets = {name: value for name, value in labels.items() if isinstance(value, np.ndarray)}
     used = {name: array for name, array in arrays.items() if name in {tensor.name for tensor in task.inputs}}
     lengths = {name: len(array) for name, array in {**used, **targets}.items() if array.ndim}
     if len(set(lengths.values())) > 1:
@@ -56,6 +64,7 @@ def check_given(task, x, y=None, *, learns=False, argument="x"):
         )
     if learns:
         _check_values(task, used, x)
+    return x, y
 
 
 def check_compiled(task):
@@ -123,6 +132,26 @@ def check_fits(task, preprocessor):
             raise ValueError(
                 f"The preprocessor numbers {words} words of {task.modality_of(tensor.name)!r}, and its encoder knows "
                 f"{most}: build it with vocabulary_size=preprocessor[...].num_tokens. Received: {part!r}"
+            )
+
+
+def _as_array(value):
+    # A list of arrays has one for each output.
+    return np.asarray(value) if isinstance(value, list) and value and not hasattr(value[0], "shape") else value
+
+
+def _check_batched(task, dataset, argument):
+    """Raise an error where a dataset of TensorFlow gives samples, no batches."""
+    spec = getattr(dataset, "element_spec", None)
+    spec = spec[0] if isinstance(spec, tuple) else spec
+    for tensor in task.inputs if isinstance(spec, Mapping) else ():
+        shape, wanted = getattr(spec.get(tensor.name), "shape", None), tensor.shape[1:]
+        # Keras adds a last axis of one.
+        fewest = len(wanted) + (wanted[-1:] != (1,))
+        if shape is not None and shape.rank is not None and shape.rank < fewest:
+            raise ValueError(
+                f"`{argument}` gives samples one by one: write dataset.batch(32), or let pre.dataset(records, 32) make "
+                f"batches. Received: a dataset with {tensor.name!r} of shape {tuple(shape)}"
             )
 
 

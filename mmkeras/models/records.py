@@ -10,7 +10,14 @@ from mmkeras.keys import presence_key
 
 def is_one(records):
     """Whether something stands for one record rather than for several."""
-    return isinstance(records, str | bytes) or not isinstance(records, Sequence | Iterator)
+    return isinstance(records, str | bytes) or not (isinstance(records, Sequence | Iterator) or are_records(records))
+
+
+def are_records(values):
+    """Whether something is a list of records, or an array of them as NumPy makes of such a list."""
+    is_list = isinstance(values, Sequence) and not isinstance(values, str | bytes)
+    is_array = isinstance(values, np.ndarray) and values.ndim == 1
+    return (is_list or is_array) and len(values) > 0 and isinstance(values[0], Mapping)
 
 
 def as_record(task, value):

@@ -11,7 +11,7 @@ from mmkeras.models.configs import deserialized
 from mmkeras.models.given import check_compiled, check_fits, check_given, check_keys, missing_inputs
 from mmkeras.models.groups import constant_rows, fold, repeat_rows, spread_product, unfold
 from mmkeras.models.learning import let_learn, revive_lora, what_learns
-from mmkeras.models.records import as_records
+from mmkeras.models.records import are_records, as_records
 from mmkeras.preprocessing.preprocessor import Preprocessor
 
 # Height, width or length that stands in for an absent modality when nothing says how large it would be.
@@ -90,12 +90,12 @@ class Task(keras.Model):
 
     def fit(self, x=None, y=None, *args, **kwargs):
         check_compiled(self)
-        check_given(self, x, y, learns=True)
+        x, y = check_given(self, x, y, learns=True)
         val = kwargs.get("validation_data")
-        pair = isinstance(val, tuple) or (
-            isinstance(val, list) and 2 <= len(val) <= 3 and isinstance(val[1], np.ndarray)
-        )
-        check_given(self, *(val[:2] if pair else (val,)), argument="validation_data")
+        is_pair = isinstance(val, tuple) or (isinstance(val, list) and 2 <= len(val) <= 3 and not are_records(val[1:]))
+        checked = check_given(self, *(val[:2] if is_pair else (val,)), argument="validation_data")
+        if is_pair:
+            kwargs["validation_data"] = (*checked, *val[2:])
         if not type(x).__module__.startswith("tensorflow.python.data"):
             return super().fit(x, y, *args, **kwargs)
         # Keras warns that it does not shuffle a dataset whenever its own default is left as it is, and calls an epoch
@@ -110,11 +110,11 @@ class Task(keras.Model):
         # `fit` has looked at its validation data before the first epoch.
         if not kwargs.get("_use_cached_eval_dataset"):
             check_compiled(self)
-            check_given(self, x, y)
+            x, y = check_given(self, x, y)
         return super().evaluate(x, y, *args, **kwargs)
 
     def predict(self, x, *args, **kwargs):
-        check_given(self, x)
+        x, _ = check_given(self, x)
         return super().predict(x, *args, **kwargs)
 
     def default_loss(self):

@@ -112,6 +112,10 @@ MISTAKES = {
         "`validation_data` takes arrays by the names of the inputs, or a dataset",
     ),
     "records to evaluate": (lambda: task().evaluate(RECORDS), "give it pre.dataset(records)"),
+    "an array of records": (
+        lambda: task().predict(np.array(RECORDS)),
+        "methods such as `predict_records` take records",
+    ),
     "records to predict": (lambda: task().predict(RECORDS), "methods such as `predict_records` take records"),
     "classes before they are known": (
         lambda: task(classes=pre()["label"].classes),
@@ -168,6 +172,43 @@ def test_what_is_no_mistake_passes():
     flat = mm.encoders.finish(image, keras.layers.Flatten()(image)[:, None], pooling="avg")
     grey = mm.models.MultimodalClassifier({"image": flat}, classes=2)
     grey.predict({"image": floats()[..., 0]}, verbose=0)
+
+
+def test_an_encoder_goes_on_from_the_output_of_another():
+    first = encoder()
+    longer = mm.encoders.finish(first.input, keras.layers.Dense(3)(first.output), pooling="max")
+    longest = mm.encoders.finish(first.input, keras.layers.Dense(2)(longer.output), pooling="max")
+    assert longest.predict(floats(), verbose=0).shape == (6, 2)
+
+
+def test_lists_are_arrays():
+    """Keras would take each number of a list for an array of its own."""
+    losses = []
+    for as_given in (np.asarray, lambda x: np.asarray(x).tolist()):
+        keras.utils.set_random_seed(0)
+        made, x, y = task(), {"image": as_given(floats())}, as_given(LABELS)
+        history = made.fit(x, y, validation_data=(x, y), shuffle=False, verbose=0).history
+        losses.append(
+            [*history["loss"], *history["val_loss"], made.evaluate(x, y, verbose=0)[0], *made.predict(x)["label"][0]]
+        )
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
+def test_an_array_of_records_is_a_list_of_them():
+    made = task(preprocessor=pre().adapt(RECORDS), classes=["cat", "dog"])
+    assert made.classify(np.array(RECORDS)) == made.classify(RECORDS)
+
+
+@pytest.mark.tensorflow
+def test_a_dataset_without_batches():
+    import tensorflow as tf
+
+    dataset = tf.data.Dataset.from_tensor_slices(({"image": floats()}, LABELS))
+    with pytest.raises(ValueError, match=r"`x` gives samples one by one: write dataset\.batch\(32\)"):
+        task().fit(dataset)
+    with pytest.raises(ValueError, match="`validation_data` gives samples one by one"):
+        task().fit(dataset.batch(3), validation_data=dataset)
+    task().fit(dataset.batch(3), validation_data=dataset.batch(6), verbose=0)
 
 
 def test_several_tables_of_an_encoder_are_not_taken_for_words():

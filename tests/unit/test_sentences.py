@@ -119,6 +119,20 @@ class TestTraining:
         many = array(layer(np.repeat(ids, 400, axis=0), np.repeat(context, 400, axis=0), training=True))
         assert 0.4 < (many[:, 1:5] != ids[:, 1:5]).mean() / (read[1:5] != ids[0, 1:5]).mean() < 0.6
 
+    @pytest.mark.parametrize("rates", [(0.0, 0.5), (0.5, 0.0), (0.5, 0.5)])
+    def test_own_words_are_no_part_of_the_weights(self, rates, tmp_path):
+        """What was learned without scheduled sampling goes on with it, and the other way round."""
+        before, after = (captioner(sampling_rate=rate) for rate in rates)
+        if rates == (0.5, 0.5):
+            before.assign_sampling_rate(0.75)
+        before.save_weights(tmp_path / "all.weights.h5")
+        after.load_weights(tmp_path / "all.weights.h5")
+        assert len(before.trainable_variables) == len(after.trainable_variables)
+        for mine, its in zip(after.trainable_variables, before.trainable_variables, strict=True):
+            np.testing.assert_array_equal(array(mine), array(its))
+        if rates[1]:
+            assert float(after.get_layer("own_words").rate) == (0.75 if rates[0] else 0.5)
+
     @pytest.mark.slow
     def test_own_words_by_epoch(self):
         """A rate of 0 trains as if there were no scheduled sampling, whatever the task began with."""
