@@ -81,6 +81,12 @@ _ROWS = (
         lambda r: f"`model.predict` {r['classifier_predict_ms']:.1f} ms",
     ),
     (
+        "generate",
+        "a sentence of 20 words, the loop in the graph by XLA, time / loop in PyTorch",
+        lambda r: f"{r['greedy_1_xla_ratio_vs_torch_loop']:.2f}",
+        lambda r: f"`model.predict` for each word takes {1 / r['greedy_1_xla_ratio_vs_predict']:.0f} times as long",
+    ),
+    (
         "gpu",
         "training on an H100, time / PyTorch compiled",
         lambda r: f"{r['ratio_vs_torch']:.2f}",

@@ -346,7 +346,7 @@ def generate():
                 cells = ["" if ratio is None else f"{ratio:.3f}" if ratio < 0.1 else f"{ratio:.2f}" for ratio in ratios]
                 rows.append((f"{title}, {batch} at once, {of_side}", f"{found[f'{key}_ms']:.1f}", *cells))
     header = ("search", "ms", *(f"/ {name}" for name in names.values()))
-    return table(header, rows) + f"\n\n20 words of 5,000, on two cores: `{command}`."
+    return table(header, rows) + f"\n\n20 words of 5,000, on one core: `{command}`."
 
 
 def export_matrix():
