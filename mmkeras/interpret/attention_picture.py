@@ -1,4 +1,4 @@
-"""Where a captioner looked while it said each word."""
+"""Where attention looked, over what it looked at."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from mmkeras.data.media.figure import import_figure
 from mmkeras.data.media.image import load_image
+from mmkeras.interpret.drawing import grey_spectrogram
 from mmkeras.models import Sentence
 
 # A veil over what was not looked at, and a warm light over what was: red, green, blue and how much they cover.
@@ -20,19 +21,26 @@ _VEIL_TO_LIGHT = (
 _PANEL, _GAP, _TITLE, _BAR = 1.4, 0.08, 0.27, 0.85
 # How much wider or higher than a square a cell may be where a grid is looked for.
 _STRETCH = 1.5
+# How flat the panel of a long sound may be.
+_FLAT = 0.4
 
 
-def plot_attention(picture: Any, sentence: Sentence, *, grid: tuple[int, int] | None = None, columns: int = 6) -> Any:
-    """Draw a picture once for each word of a sentence, lit up where the decoder looked when it said the word.
+def plot_attention(
+    picture: Any, sentence: Sentence | Any, *, grid: tuple[int, int] | None = None, columns: int = 6
+) -> Any:
+    """Draw a picture or a spectrogram once for each word of a sentence, lit up where the decoder looked for it.
 
     All panels have one scale, so that a word for which the decoder looked at one place glows, and one for which it
     looked everywhere or did not need the picture stays dim.
 
     Args:
-        picture: array (height, width, 3) in 0..255, or the path or the bytes of a picture.
-        sentence: what `task.generate(record, return_attention=True)` returned for it.
+        picture: array (height, width, 3) in 0..255, or the path or the bytes of a picture; or a spectrogram (time,
+            frequency) of floats, such as `mm.layers.LogMelSpectrogram` makes.
+        sentence: what `task.generate(record, return_attention=True)` returned for it; or an array (query, token), such
+            as one head of what `attention_maps` gives.
         grid: rows and columns of the tokens that were looked at, which are cells of the picture row by row. None takes
-            a square, or where their number is no square, the grid whose cells are nearest to one on this picture.
+            a square, or where their number is no square, the grid whose cells are nearest to one on this picture; the
+            tokens of a spectrogram are moments.
         columns: how many words stand side by side.
 
     Returns:
@@ -46,11 +54,14 @@ def plot_attention(picture: Any, sentence: Sentence, *, grid: tuple[int, int] | 
     >>> [axis.get_title() for axis in figure.axes[:2]]
     ['dog', '[END]']
     """
-    attention = _attention_of(sentence)
+    attention, words = _attention_of(sentence)
     if not isinstance(columns, int) or columns < 1:
         raise ValueError(f"`columns` must be a positive integer. Received: columns={columns!r}")
-    picture = _levels(picture)
+    is_sound = isinstance(picture, np.ndarray) and picture.ndim == 2 and picture.dtype.kind == "f"
+    picture = grey_spectrogram(picture) if is_sound else _levels(picture)
     num_words, num_tokens = attention.shape
+    if grid is None and is_sound:
+        grid = 1, num_tokens
     if grid is None:
         grid = attention_grid(num_tokens, picture.shape)
         if grid is None:
@@ -70,15 +81,16 @@ def plot_attention(picture: Any, sentence: Sentence, *, grid: tuple[int, int] | 
     columns = min(columns, num_words)
     rows = -(-num_words // columns)
     # Placed by hand: Matplotlib's own layouts measure every axis, which takes them most of a second.
-    panel_height = _PANEL * min(2.0, height / width)
+    panel_height = _PANEL * min(2.0, max(_FLAT, height / width) if is_sound else height / width)
     size = columns * (_PANEL + _GAP) + _BAR, rows * (panel_height + _TITLE) + _GAP
     figure = figure_class(figsize=size)
     light = LinearSegmentedColormap.from_list("veil_to_light", _VEIL_TO_LIGHT)
-    for number, (word, looked) in enumerate(zip(sentence.words, attention, strict=True)):
+    for number, (word, looked) in enumerate(zip(words, attention, strict=True)):
         row, column = divmod(number, columns)
         left, bottom = _GAP + column * (_PANEL + _GAP), size[1] - (row + 1) * (panel_height + _TITLE)
         axis = figure.add_axes((left / size[0], bottom / size[1], _PANEL / size[0], panel_height / size[1]))
-        axis.imshow(picture, extent=(0, width, height, 0))
+        aspect = "auto" if is_sound else "equal"
+        axis.imshow(picture, extent=(0, width, height, 0), aspect=aspect)
         shown = axis.imshow(
             looked.reshape(grid),
             extent=(0, width, height, 0),
@@ -86,13 +98,14 @@ def plot_attention(picture: Any, sentence: Sentence, *, grid: tuple[int, int] | 
             vmin=0,
             vmax=max(attention.max(), 1e-9),
             interpolation="bicubic",
+            aspect=aspect,
         )
         axis.set_title(str(word), fontsize=10, pad=4)
         axis.set_axis_off()
     long = min(size[1] - 2 * _TITLE, 2.5)
     bar = figure.add_axes(((size[0] - _BAR + 0.1) / size[0], 0.5 - long / size[1] / 2, 0.1 / size[0], long / size[1]))
     figure.colorbar(shown, cax=bar, format=lambda share, _: f"{100 * share:.0f} %")
-    bar.set_ylabel("share of a cell", fontsize=7)
+    bar.set_ylabel("share of a moment" if is_sound else "share of a cell", fontsize=7)
     bar.tick_params(labelsize=7)
     return figure
 
@@ -109,19 +122,22 @@ def attention_grid(num_tokens: int, picture_shape: tuple[int, ...]) -> tuple[int
 
 
 def _attention_of(sentence):
-    attention = getattr(sentence, "attention", None)
+    """Attention as an array (word, token), and the words."""
+    attention, words = getattr(sentence, "attention", None), getattr(sentence, "words", None)
+    if isinstance(sentence, np.ndarray):
+        attention, words = sentence, list(range(len(sentence))) if sentence.ndim else []
     if attention is None:
         raise ValueError(
             "`sentence` must hold what was looked at: task.generate(record, return_attention=True), of a decoder that "
             f"attends. Received: {sentence!r:.120}"
         )
     attention = np.asarray(attention, "float32")
-    if attention.ndim != 2 or not attention.size or len(attention) != len(sentence.words):
+    if attention.ndim != 2 or not attention.size or len(attention) != len(words):
         raise ValueError(
-            "The attention of a sentence has a row for each word, (word, token), of one word at least. Received: shape "
-            f"{attention.shape} for {len(sentence.words)} words"
+            "The attention of a sentence has a row for each word, (word, token), of one word at least, and that of "
+            f"`attention_maps` one for each query: take one head. Received: shape {attention.shape}, {len(words)} words"
         )
-    return attention
+    return attention, words
 
 
 def _levels(picture):

@@ -16,6 +16,13 @@ _FRAMES = 6
 _FONT = 12
 
 
+def grey_spectrogram(spectrogram):
+    """A spectrogram (time, frequency) as a picture (height, width, 3), high sounds at the top."""
+    low, high = np.percentile(spectrogram, [1, 99])
+    grey = np.clip((spectrogram - low) / max(high - low, 1e-9), 0, 1).T[::-1, :, None]
+    return np.repeat((255 * grey).astype("uint8"), 3, axis=-1)
+
+
 class Panels:
     """A figure that grows downwards; sizes are inches.
 
@@ -72,9 +79,7 @@ class Panels:
 
     def add_spectrogram(self, title, spectrogram, values):
         """A spectrogram in grey, its heat over it."""
-        low, high = np.percentile(spectrogram, [1, 99])
-        grey = np.clip((spectrogram - low) / max(high - low, 1e-9), 0, 1).T[::-1, :, None] * [255] * 3
-        heat = self._over(grey.astype("uint8"), values.T[::-1])
+        heat = self._over(grey_spectrogram(spectrogram), values.T[::-1])
 
         def draw(make_axis):
             axis = make_axis(0.25, _FULL - 0.25, 1.6)

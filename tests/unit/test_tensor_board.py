@@ -345,6 +345,20 @@ class TestAttentionPicture:
             np.testing.assert_allclose(over.get_array(), looked.reshape(expected), rtol=1e-5)
         assert panels[0].get_position().y0 > panels[2].get_position().y0
 
+    def test_moments_of_a_sound(self):
+        """High sounds stand at the top, each token is a span of time, and queries of a head have their numbers."""
+        spectrogram, heads = np.zeros((50, 8), "float32"), np.eye(2, 5, dtype="float32")[None]
+        spectrogram[10:20, 7] = 9.0
+        figure = mm.interpret.plot_attention(spectrogram, heads[0])
+        panels = [axis for axis in figure.axes if axis.get_title()]
+        assert [axis.get_title() for axis in panels] == ["0", "1"]
+        under, over = panels[1].get_images()
+        levels = under.get_array()[..., 0]
+        assert levels.shape == (8, 50)
+        assert (levels[0, 10:20] == 255).all()
+        assert levels.sum() == 10 * 255
+        np.testing.assert_array_equal(over.get_array(), heads[0, 1][None])
+
     def test_files(self, tmp_path):
         image = pytest.importorskip("PIL.Image")
         image.fromarray(records()[0]["image"]).save(tmp_path / "red.png")
@@ -357,6 +371,7 @@ class TestAttentionPicture:
         [
             (lambda s, p: (p, s._replace(attention=None), {}), "return_attention=True"),
             (lambda s, p: (p, s._replace(words=["a"]), {}), "a row for each word"),
+            (lambda s, p: (p, s.attention[None], {}), "take one head"),
             (lambda s, p: (p, s._replace(attention=np.ones((3, 17))), {}), "fits no grid.*17 tokens"),
             (lambda s, p: (p, s, {"grid": (3, 4)}), "of the 16 tokens"),
             (lambda s, p: (p, s, {"columns": 0}), "`columns`"),
