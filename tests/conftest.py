@@ -1,5 +1,6 @@
 """Set-up shared by all tests: quiet backends, TensorFlow blocked under JAX, seeds, and the slow tier."""
 
+import gc
 import importlib.abc
 import os
 import sys
@@ -28,13 +29,19 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    # What takes longest begins first, so that no worker ends long after the other.
-    items.sort(key=lambda item: "workflows" not in item.path.parts)
+    # What is short comes last, so that no worker ends long after the other.
+    items.sort(key=lambda item: "unit" in item.path.parts)
     for item in items:
         if "slow" in item.keywords and not config.getoption("--slow"):
             item.add_marker(pytest.mark.skip(reason="exhaustive tier: make test-all"))
         if "tensorflow" in item.keywords and BACKEND != "tensorflow":
             item.add_marker(pytest.mark.skip(reason="TensorFlow is blocked in this run"))
+
+
+def pytest_collection_finish(session):
+    # What was imported stays: it need not be looked through again and again.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -43,14 +43,9 @@ def test_code_runs(tmp_path, monkeypatch, capsys):
         assert (tmp_path / "pets.keras").exists()
 
 
-# What the README shows is run by everybody, with one page beside it; the other pages take half a minute each.
-@pytest.mark.parametrize(
-    "page",
-    [
-        pytest.param(page, marks=[] if page.name == "export.md" else [pytest.mark.slow], id=page.name)
-        for page in sorted((ROOT / "docs").glob("*.md"))
-    ],
-)
+# What the README shows is run by everybody; the pages take half a minute each.
+@pytest.mark.slow
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
 def test_pages_run(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     names = {}
