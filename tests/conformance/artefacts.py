@@ -1,9 +1,9 @@
 """Models to ship: all layer cases in one functional model, all encoder cases in another, each task by itself.
 
 Exporting and reloading is slow and a child process slower still, so all layers, all compact encoders and the loops that
-say sentences ship as one model each, and every task, as `.keras` files, the loops in the other formats, too; the
-exhaustive tier ships all of them in all formats, with the classics and all cases of tasks. What `mm.export` makes of
-tasks is tried in `test_exports.py`, by what it promises itself.
+say sentences ship as one model each, and every task, as `.keras` files; the exhaustive tier ships all of them in all
+formats, with the classics and all cases of tasks. What `mm.export` makes of tasks, loops among them, is tried by what
+it promises itself, in `tests/unit/test_export.py` and, of every task, in the exhaustive tier of `test_exports.py`.
 """
 
 import json
@@ -98,19 +98,13 @@ def groups(*, exhaustive=False):
             yield name.replace("/", "_"), case.make(), case.x
 
 
-# What the ordinary tier ships beyond `.keras` files; a TFLite file begins as a SavedModel, and tasks that are made of
-# layers and encoders are shipped by tests of `mm.export`.
-SAVED_MODELS = {"generation"}
-TFLITES = {"generation"}
-
-
 def ship(folder: pathlib.Path, *, formats, exhaustive=False):
     """Export every group of a tier in every format, with inputs and expected outputs beside it."""
     for group in groups(exhaustive=exhaustive):
-        ship_one(folder, *group, formats=formats, exhaustive=exhaustive)
+        ship_one(folder, *group, formats=formats)
 
 
-def ship_one(folder, name, model, x, *, formats, exhaustive=False, off=0.0):
+def ship_one(folder, name, model, x, *, formats, off=0.0):
     """Export one model; `off` is added to the outputs it is said to have."""
     expected = {key: array(values) + off for key, values in model.predict_on_batch(x).items()}
     np.savez(
@@ -121,9 +115,9 @@ def ship_one(folder, name, model, x, *, formats, exhaustive=False, off=0.0):
         model.save(folder / f"{name}.keras")
     if name.partition("_")[0] in TASKS:
         return
-    if "saved_model" in formats and (exhaustive or name in SAVED_MODELS):
+    if "saved_model" in formats:
         model.export(folder / name, verbose=False)
-    if "tflite" in formats and (exhaustive or name in TFLITES):
+    if "tflite" in formats:
         _export_tflite(model, x, folder / f"{name}.tflite")
 
 

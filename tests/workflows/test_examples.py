@@ -42,6 +42,7 @@ def captioner(main, tmp_path):
     return str(next((tmp_path / "Flickr8k" / "Flicker8k_Dataset").iterdir())), place
 
 
+@pytest.mark.slow
 def test_captions_are_learned_and_said(main, captioner, capsys):
     photo, place = captioner
     capsys.readouterr()
