@@ -2,7 +2,7 @@
 
 This file imports nothing else, so a child process can run it alone:
 
-    python ask_tflite.py FILE.tflite REQUESTS.npz ANSWERS.npz AT_MOST_SO_OFTEN
+    python ask_tflite.py FILE.tflite REQUESTS.npz ANSWERS.npz REPEATS
 
 REQUESTS.npz holds arrays named `<signature>/<row>/<input>`; the answers come in the same form. A line of JSON says the
 median milliseconds of each signature by number of threads, and what was imported.
@@ -15,7 +15,7 @@ import time
 
 import numpy as np
 
-# A signature is timed no longer than that, seconds, once it was timed three times.
+# A signature is timed REPEATS times, but no longer than that, seconds, once it was timed three times.
 _ENOUGH = 0.5
 
 
@@ -64,10 +64,12 @@ def main(file, requests, answers, repeats):
                         told[f"{signature}/{row}/{key}"] = values
             taken = []
             # The first two warm up.
-            while len(taken) < 3 or (len(taken) < int(repeats) + 2 and (len(taken) < 5 or sum(taken[2:]) < _ENOUGH)):
+            for _ in range(int(repeats) + 2):
                 started = time.perf_counter()
                 runner(**rows[0])
                 taken.append(time.perf_counter() - started)
+                if len(taken) >= 5 and sum(taken[2:]) > _ENOUGH:
+                    break
             times.setdefault(signature, {})[threads] = round(1000 * statistics.median(taken[2:]), 4)
     np.savez(answers, **told)
     imported = [name for name in ("tensorflow", "keras", "mmkeras") if name in sys.modules]

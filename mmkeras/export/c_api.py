@@ -341,10 +341,12 @@ def _timed(model, requests, given):
 def _milliseconds(model, name, inputs, given):
     inputs, times = _few(model, name, inputs, given), []
     # The first two warm up.
-    while len(times) < 3 or (len(times) < given.repeats + 2 and (len(times) < 5 or sum(times[2:]) < _ENOUGH)):
+    for _ in range(given.repeats + 2):
         start = time.perf_counter()
         model.run(name, inputs)
         times.append(time.perf_counter() - start)
+        if len(times) >= 5 and sum(times[2:]) > _ENOUGH:
+            break
     return round(1000 * statistics.median(times[2:]), 4)
 
 
